@@ -1,1 +1,54 @@
-//! Placeholder.
+//! What the whole-machine tests share: the built programs, a private message bus, a service under test, and the
+//! recordings that are not part of the repository.
+
+pub mod bus;
+pub mod programs;
+pub mod service;
+
+pub use bus::Bus;
+pub use programs::{program, vocar};
+pub use service::Service;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap_or_else(|_| "..".into())
+}
+
+/// The folder of shared recordings: `$VOCAR_SHARED`, else `shared` beside the checkout. When there is none, says so
+/// and what is skipped.
+#[must_use]
+pub fn shared(skipped: &str) -> Option<PathBuf> {
+    let dir = std::env::var_os("VOCAR_SHARED").map_or_else(|| repository().join("../shared"), PathBuf::from);
+    found(dir, skipped)
+}
+
+/// The shipped speech bundle. When it is not there, says so and what is skipped.
+#[must_use]
+pub fn speech_bundle(skipped: &str) -> Option<PathBuf> {
+    let dir = repository().join("models/speech-en");
+    found(dir.join("manifest.toml"), skipped).map(|_| dir)
+}
+
+fn found(path: PathBuf, skipped: &str) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: {skipped}: {} is not there", path.display());
+    None
+}
+
+/// Tries `probe` until it answers; panics with `what` after `limit`.
+pub fn eventually<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < end, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

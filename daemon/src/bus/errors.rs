@@ -1,0 +1,51 @@
+//! Typed errors of the bus: `org.vocar.Error.*`.
+
+use crate::command::Refusal;
+use zbus::DBusError;
+
+/// What a method may fail with. Each carries a text that says what is wrong and how to mend it.
+#[derive(Debug, DBusError)]
+#[zbus(prefix = "org.vocar.Error")]
+pub enum Error {
+    /// The connection itself failed.
+    #[zbus(error)]
+    ZBus(zbus::Error),
+    /// An argument makes no sense.
+    InvalidArgument(String),
+    /// No such session, or it is over.
+    UnknownSession(String),
+    /// Another session is open.
+    Busy(String),
+    /// Speech cannot be recognised now; the property Health says why.
+    Unavailable(String),
+    /// No such domain.
+    UnknownDomain(String),
+    /// No such entity list.
+    UnknownList(String),
+    /// Nothing waits for a confirmation.
+    NothingToConfirm(String),
+    /// This version cannot do it.
+    NotSupported(String),
+    /// The caller may not do this.
+    AccessDenied(String),
+    /// The new configuration is wrong; the old one stays in force.
+    InvalidConfiguration(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::InvalidArgument(_) => Self::InvalidArgument(text),
+            Refusal::UnknownSession(_) => Self::UnknownSession(text),
+            Refusal::Busy(_) => Self::Busy(text),
+            Refusal::Unavailable(_) => Self::Unavailable(text),
+            Refusal::UnknownDomain(_) => Self::UnknownDomain(text),
+            Refusal::UnknownList(_) => Self::UnknownList(text),
+            Refusal::NothingToConfirm(_) => Self::NothingToConfirm(text),
+            Refusal::Failed(_) => Self::Failed(text),
+        }
+    }
+}

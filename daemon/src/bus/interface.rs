@@ -1,0 +1,234 @@
+//! `org.vocar.VoiceAssistant1`: methods that send one command and properties that read one snapshot. No logic.
+
+use super::errors::Error;
+use super::options;
+use super::peers::Peers;
+use super::wire::{self, Dict};
+use crate::config::Settings;
+use crate::handle::Handle;
+use crate::status::Board;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use vocar_nlu::EntityValue;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, OwnedVariant, interface};
+
+/// Asks the service to read its configuration again; the answer says what was wrong.
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
+/// The object at `/org/vocar/VoiceAssistant1`.
+#[derive(Debug, Clone)]
+pub struct VoiceAssistant {
+    /// Way to the worker.
+    pub worker: Handle,
+    /// Way to the service.
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// The snapshot.
+    pub board: Arc<Board>,
+    /// The settings in force.
+    pub settings: Arc<ArcSwap<Settings>>,
+    /// Who gets transcripts.
+    pub peers: Arc<Peers>,
+}
+
+#[interface(name = "org.vocar.VoiceAssistant1", introspection_docs = false)]
+impl VoiceAssistant {
+    #[zbus(out_args("session"))]
+    async fn start_listening(&self, options: HashMap<String, OwnedVariant>) -> Result<u64, Error> {
+        let options = options::listen(&options, &self.settings.load().listen)?;
+        Ok(self.worker.start(options).await?)
+    }
+
+    async fn stop(&self, session: u64) -> Result<(), Error> {
+        Ok(self.worker.stop(session).await?)
+    }
+
+    async fn cancel(&self, session: u64) -> Result<(), Error> {
+        Ok(self.worker.cancel(session).await?)
+    }
+
+    #[zbus(out_args("intents"))]
+    async fn interpret_text(&self, text: String, options: HashMap<String, OwnedVariant>) -> Result<Vec<Dict>, Error> {
+        let announce = options::announce(&options)?;
+        Ok(self.worker.interpret(text, announce).await?.iter().map(wire::intent).collect())
+    }
+
+    async fn confirm(&self, session: u64, yes: bool) -> Result<(), Error> {
+        Ok(self.worker.confirm(session, yes).await?)
+    }
+
+    async fn set_entities(&self, list: String, values: Vec<(String, Vec<String>)>) -> Result<(), Error> {
+        let values = values.into_iter().map(|(id, says)| EntityValue { id, says }).collect();
+        Ok(self.worker.set_entities(list, values).await?)
+    }
+
+    async fn load_adapter(&self, name: String, _options: HashMap<String, OwnedVariant>) -> Result<(), Error> {
+        Err(no_adapters(&name))
+    }
+
+    async fn unload_adapter(&self, name: String) -> Result<(), Error> {
+        Err(no_adapters(&name))
+    }
+
+    #[zbus(out_args("adapters"))]
+    async fn list_adapters(&self) -> Vec<Dict> {
+        Vec::new()
+    }
+
+    async fn enable_domain(&self, name: String) -> Result<(), Error> {
+        Ok(self.worker.switch_domain(name, true).await?)
+    }
+
+    async fn disable_domain(&self, name: String) -> Result<(), Error> {
+        Ok(self.worker.switch_domain(name, false).await?)
+    }
+
+    async fn reload(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        let ended = |_| Error::Failed("the service is shutting down".into());
+        self.reload.send(reply).await.map_err(|error| ended(error.to_string()))?;
+        answer.await.map_err(|error| ended(error.to_string()))?.map_err(Error::InvalidConfiguration)
+    }
+
+    async fn subscribe(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let peer = header.sender().ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
+        self.peers.admit(connection, peer, &self.settings.load().bus.transcripts_group).await
+    }
+
+    async fn unsubscribe(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
+        if let Some(peer) = header.sender() {
+            self.peers.dismiss(peer.as_str());
+        }
+        Ok(())
+    }
+
+    #[zbus(property)]
+    async fn state(&self) -> String {
+        self.board.read().state.name().to_owned()
+    }
+
+    #[zbus(property)]
+    async fn profile(&self) -> String {
+        self.board.read().profile
+    }
+
+    #[zbus(property)]
+    async fn power_level(&self) -> String {
+        self.board.read().power_level
+    }
+
+    #[zbus(property)]
+    async fn backend(&self) -> String {
+        self.board.read().backend
+    }
+
+    #[zbus(property)]
+    async fn domains(&self) -> Vec<String> {
+        self.board.read().domains
+    }
+
+    #[zbus(property)]
+    async fn health(&self) -> Dict {
+        wire::dict(&self.board.read().health)
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn metrics(&self) -> Dict {
+        wire::dict(&self.board.counters.values())
+    }
+
+    #[zbus(property)]
+    async fn privacy_mode(&self) -> bool {
+        self.board.is_private()
+    }
+
+    #[zbus(property)]
+    async fn set_privacy_mode(&self, on: bool) {
+        self.board.set_private(on);
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    async fn version(&self) -> &str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    #[zbus(signal)]
+    #[allow(clippy::too_many_arguments, reason = "one argument for each of the signal's")]
+    pub(super) async fn intent_recognized(
+        emitter: &SignalEmitter<'_>,
+        session: u64,
+        zone: &str,
+        domain: &str,
+        name: &str,
+        slots: Dict,
+        details: Dict,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn partial_transcript(
+        emitter: &SignalEmitter<'_>,
+        session: u64,
+        zone: &str,
+        text: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn final_transcript(
+        emitter: &SignalEmitter<'_>,
+        session: u64,
+        zone: &str,
+        text: &str,
+        confidence: f64,
+        details: Dict,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn wake_detected(
+        emitter: &SignalEmitter<'_>,
+        session: u64,
+        zone: &str,
+        phrase: &str,
+        score: f64,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn rejected(
+        emitter: &SignalEmitter<'_>,
+        session: u64,
+        zone: &str,
+        stage: &str,
+        reason: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal, name = "StateChanged")]
+    pub(super) async fn entered_state(
+        emitter: &SignalEmitter<'_>,
+        session: u64,
+        state: &str,
+        previous: &str,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn dialogue_turn(
+        emitter: &SignalEmitter<'_>,
+        session: u64,
+        zone: &str,
+        kind: &str,
+        prompt: &str,
+        details: Dict,
+    ) -> zbus::Result<()>;
+}
+
+fn no_adapters(name: &str) -> Error {
+    Error::NotSupported(format!(
+        "adapter \"{name}\": this version understands by grammar and has no encoder that an adapter could change; \
+         add sentences to a domain instead (configuration: domains.dirs)"
+    ))
+}

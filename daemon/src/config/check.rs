@@ -1,0 +1,108 @@
+//! Rules that types alone cannot state: ranges, and names that must not be empty.
+
+use super::Settings;
+
+/// One broken rule: which field, what is wrong with it, how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Dotted name of the field, such as `listen.timeout_s`.
+    pub field: &'static str,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// Returns the first rule that `settings` break.
+///
+/// # Errors
+/// [`Broken`] names the field.
+pub fn check(settings: &Settings) -> Result<(), Broken> {
+    within("listen.timeout_s", settings.listen.timeout_s, 1.0, 60.0)?;
+    within("listen.min_confidence", settings.listen.min_confidence, 0.0, 1.0)?;
+    within("audio.retry_s", settings.audio.retry_s, 0.1, 60.0)?;
+    named("audio.device", &settings.audio.device, "\"default\" or the name of a capture device")?;
+    named("audio.zone", &settings.audio.zone, "a seat zone such as \"driver\"")?;
+    named("hardware.profile", &settings.hardware.profile, "\"auto\" or the name of a profile")?;
+    bus_address(&settings.bus.address)?;
+    wake_phrases(&settings.listen.wake_phrases)?;
+    log_level(&settings.log.level)
+}
+
+fn within(field: &'static str, value: f64, low: f64, high: f64) -> Result<(), Broken> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(Broken { field, message: format!("{value} is out of range: give a number from {low} to {high}") })
+}
+
+fn named(field: &'static str, value: &str, wanted: &str) -> Result<(), Broken> {
+    if value.trim().is_empty() {
+        return Err(Broken { field, message: format!("is empty: give {wanted}") });
+    }
+    Ok(())
+}
+
+fn bus_address(address: &str) -> Result<(), Broken> {
+    let known = matches!(address, "system" | "session") || address.contains(':');
+    if known {
+        return Ok(());
+    }
+    Err(Broken {
+        field: "bus.address",
+        message: format!(
+            "\"{address}\" is no bus: use \"system\", \"session\" or an address such as \"unix:path=/run/bus\""
+        ),
+    })
+}
+
+fn wake_phrases(phrases: &[String]) -> Result<(), Broken> {
+    for phrase in phrases {
+        let words = phrase.split_whitespace().count();
+        let spelled = phrase.chars().all(|c| c.is_alphabetic() || c == '\'' || c == ' ');
+        if words == 0 || !spelled {
+            return Err(Broken {
+                field: "listen.wake_phrases",
+                message: format!("\"{phrase}\" cannot be spoken: write words of letters only, such as \"hey vocar\""),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn log_level(level: &str) -> Result<(), Broken> {
+    match tracing_subscriber::EnvFilter::try_new(level) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Broken {
+            field: "log.level",
+            message: format!("\"{level}\" is no level ({error}): use error, warn, info, debug or trace"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_values_keep_every_rule() {
+        assert_eq!(check(&Settings::default()), Ok(()));
+    }
+
+    #[test]
+    fn each_rule_names_its_field() {
+        let cases: [(&str, fn(&mut Settings)); 8] = [
+            ("listen.timeout_s", |s| s.listen.timeout_s = 0.0),
+            ("listen.timeout_s", |s| s.listen.timeout_s = f64::NAN),
+            ("listen.min_confidence", |s| s.listen.min_confidence = 1.5),
+            ("audio.device", |s| s.audio.device = " ".into()),
+            ("audio.zone", |s| s.audio.zone = String::new()),
+            ("bus.address", |s| s.bus.address = "nowhere".into()),
+            ("listen.wake_phrases", |s| s.listen.wake_phrases = vec!["hey 2".into()]),
+            ("log.level", |s| s.log.level = "vocar=shouting".into()),
+        ];
+        for (field, spoil) in cases {
+            let mut settings = Settings::default();
+            spoil(&mut settings);
+            assert_eq!(check(&settings).unwrap_err().field, field);
+        }
+    }
+}

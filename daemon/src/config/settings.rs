@@ -1,0 +1,226 @@
+//! What can be configured: one struct per section of `vocar.toml`, each with its built-in values.
+
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The whole configuration, section by section.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The speech bundle.
+    pub model: Model,
+    /// What can be said.
+    pub domains: Domains,
+    /// Where the sound comes from.
+    pub audio: Audio,
+    /// When the assistant listens, and how sure it must be.
+    pub listen: Listen,
+    /// The message bus.
+    pub bus: Bus,
+    /// What may leave the process.
+    pub privacy: Privacy,
+    /// The machine.
+    pub hardware: Hardware,
+    /// The log.
+    pub log: Log,
+}
+
+/// Section `[model]`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Model {
+    /// Folder of the speech bundle; empty: search the usual places.
+    pub dir: PathBuf,
+    /// Arithmetic of the acoustic model.
+    pub precision: PrecisionChoice,
+}
+
+/// Which arithmetic the acoustic model uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrecisionChoice {
+    /// What the hardware profile says.
+    #[default]
+    Auto,
+    /// 32-bit floating point.
+    F32,
+    /// 8-bit integers.
+    Int8,
+}
+
+/// Section `[domains]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Domains {
+    /// Load the built-in car domain.
+    pub car: bool,
+    /// Folders of further domains.
+    pub dirs: Vec<PathBuf>,
+    /// Names of domains that start disabled.
+    pub disabled: Vec<String>,
+}
+
+impl Default for Domains {
+    fn default() -> Self {
+        Self { car: true, dirs: Vec::new(), disabled: Vec::new() }
+    }
+}
+
+/// Section `[audio]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audio {
+    /// Capture device, `default` or a name.
+    pub device: String,
+    /// Seat zone of the microphone.
+    pub zone: String,
+    /// Seconds between two attempts to open a microphone that vanished.
+    pub retry_s: f64,
+}
+
+impl Default for Audio {
+    fn default() -> Self {
+        Self { device: "default".into(), zone: "driver".into(), retry_s: 2.0 }
+    }
+}
+
+/// How the assistant listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListenMode {
+    /// One command after a button.
+    #[default]
+    PushToTalk,
+    /// Commands after a wake phrase.
+    Wake,
+    /// Everything said is a candidate.
+    OpenMic,
+}
+
+impl ListenMode {
+    /// The name used in the configuration, on the bus and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PushToTalk => "push-to-talk",
+            Self::Wake => "wake",
+            Self::OpenMic => "open-mic",
+        }
+    }
+}
+
+impl std::str::FromStr for ListenMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::PushToTalk, Self::Wake, Self::OpenMic]
+            .into_iter()
+            .find(|mode| mode.name() == text)
+            .ok_or_else(|| format!("unknown mode \"{text}\": use \"push-to-talk\", \"wake\" or \"open-mic\""))
+    }
+}
+
+/// What the service does at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartMode {
+    /// Wait for `StartListening`.
+    #[default]
+    Off,
+    /// Listen for the wake phrase.
+    Wake,
+    /// Listen to everything.
+    OpenMic,
+}
+
+impl StartMode {
+    /// The listening mode, unless the service starts silent.
+    #[must_use]
+    pub const fn listen(self) -> Option<ListenMode> {
+        match self {
+            Self::Off => None,
+            Self::Wake => Some(ListenMode::Wake),
+            Self::OpenMic => Some(ListenMode::OpenMic),
+        }
+    }
+}
+
+/// Section `[listen]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// What the service does at its start.
+    pub start: StartMode,
+    /// Mode of a `StartListening` that names none.
+    pub mode: ListenMode,
+    /// Phrases that wake the assistant.
+    pub wake_phrases: Vec<String>,
+    /// Seconds (1 to 60) after which a push-to-talk session without a command ends.
+    pub timeout_s: f64,
+    /// Least confidence (0 to 1) of an accepted command.
+    pub min_confidence: f64,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            start: StartMode::Off,
+            mode: ListenMode::PushToTalk,
+            wake_phrases: vec!["hey vocar".into()],
+            timeout_s: 8.0,
+            min_confidence: 0.5,
+        }
+    }
+}
+
+/// Section `[bus]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bus {
+    /// `system`, `session`, or a D-Bus address.
+    pub address: String,
+    /// Group whose members may receive transcripts.
+    pub transcripts_group: String,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self { address: "system".into(), transcripts_group: "vocar-transcripts".into() }
+    }
+}
+
+/// Section `[privacy]`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Privacy {
+    /// Start with the private mode on.
+    pub private: bool,
+}
+
+/// Section `[hardware]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hardware {
+    /// `auto` or the name of a profile.
+    pub profile: String,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        Self { profile: "auto".into() }
+    }
+}
+
+/// Section `[log]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// A level or a filter of levels.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into() }
+    }
+}
