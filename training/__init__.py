@@ -1,0 +1,1 @@
+"""Training of Vocar's speech model: data preparation, training, evaluation and export."""

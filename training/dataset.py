@@ -1,0 +1,155 @@
+"""The packed corpus in memory and the batches drawn from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training.features import HOP, WINDOW
+from training.model import SUBSAMPLING
+
+#: Samples between two output frames.
+STRIDE = HOP * SUBSAMPLING
+#: Time of an output frame's centre relative to the start of its hop, in samples.
+CENTRE = WINDOW // 2
+
+
+@dataclass
+class Item:
+    """One utterance of the pack; `segments` is its alignment as (unit, start in samples), in order."""
+
+    id: str
+    corpus: str
+    split: str
+    speaker: str
+    words: list[str]
+    start: int
+    length: int
+    pronunciations: list[list[tuple[int, ...]]]
+    segments: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass
+class Batch:
+    """Rows of a batch. `labels` [rows, frames] are output columns, -100 where there is nothing to learn;
+    `units` and `starts` [rows, longest] the aligned units and their first frames, padded with -1."""
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    speeds: np.ndarray
+    labels: torch.Tensor
+    units: torch.Tensor
+    first_frames: torch.Tensor
+    unit_counts: torch.Tensor
+    frames: torch.Tensor
+
+
+class Pack:
+    """`audio.i16` and `index.jsonl` as `prepare` wrote them, with alignments when there are any."""
+
+    def __init__(self, folder: Path) -> None:
+        self.samples = torch.from_numpy(np.fromfile(folder / "audio.i16", dtype=np.int16))
+        self.items = [_item(json.loads(line)) for line in (folder / "index.jsonl").open(encoding="utf-8")]
+
+    def split(self, name: str) -> list[Item]:
+        """Items of a split."""
+        return [item for item in self.items if item.split == name]
+
+    def read_alignment(self, path: Path, phones: list[str]) -> int:
+        """Takes alignments in 10 ms frames from a JSON-lines file; returns how many matched."""
+        index = {name: unit for unit, name in enumerate(phones)}
+        by_id = {item.id: item for item in self.items if item.split == "train"}
+        matched = 0
+        for line in path.open(encoding="utf-8"):
+            row = json.loads(line)
+            if row["id"] in by_id:
+                by_id[row["id"]].segments = [(index[p], float(s * HOP)) for p, s, _ in row["phones"]]
+                matched += 1
+        return matched
+
+
+def _item(row: dict) -> Item:
+    row["pronunciations"] = [[tuple(p) for p in word] for word in row["pronunciations"]]
+    return Item(**row)
+
+
+def output_frames(samples: int | np.ndarray) -> int | np.ndarray:
+    """Output frames whose features are complete in so many samples."""
+    return np.maximum((samples - WINDOW) // HOP + 1, 0) // SUBSAMPLING
+
+
+def first_frames(segments: list[tuple[int, float]], speed: float, frames: int) -> np.ndarray | None:
+    """First output frame of each segment at a playing speed, at least one frame each; None if they do not fit."""
+    times = np.array([start for _, start in segments])
+    starts = np.round((times / speed - CENTRE) / STRIDE).astype(np.int64)
+    starts[0] = 0
+    count = len(starts)
+    order = np.arange(count)
+    starts = np.maximum.accumulate(starts - order) + order
+    starts = np.minimum(starts, frames - count + order)
+    return starts if starts[0] >= 0 and frames >= count else None
+
+
+def batches(items: list[Item], seconds: float, rng: np.random.Generator) -> list[list[Item]]:
+    """Groups utterances of like length so that each batch, padded, holds about `seconds` of audio; shuffled."""
+    lengths = np.array([item.length for item in items]) * rng.uniform(0.9, 1.1, len(items))
+    groups: list[list[Item]] = [[]]
+    for i in np.argsort(lengths):
+        if (len(groups[-1]) + 1) * lengths[i] > seconds * 16_000 and groups[-1]:
+            groups.append([])
+        groups[-1].append(items[i])
+    return [groups[i] for i in rng.permutation(len(groups))]
+
+
+def assemble(group: list[Item], rng: np.random.Generator, perturb: bool) -> Batch | None:
+    """Draws speeds and lays out labels for a group."""
+    rows = []
+    for item in group:
+        speed = float(rng.choice([0.9, 0.95, 1.0, 1.05, 1.1])) if perturb else 1.0
+        frames = int(output_frames(int(item.length / speed)))
+        starts = first_frames(item.segments, speed, frames) if item.segments else None
+        if starts is not None:
+            rows.append((item, speed, frames, starts))
+    if not rows:
+        return None
+    longest = max(frames for _, _, frames, _ in rows)
+    most = max(len(starts) for *_, starts in rows)
+    labels = np.full((len(rows), longest), -100, dtype=np.int64)
+    units = np.full((len(rows), most), -1, dtype=np.int64)
+    firsts = np.full((len(rows), most), -1, dtype=np.int64)
+    for row, (item, _, frames, starts) in enumerate(rows):
+        names = np.array([unit for unit, _ in item.segments])
+        labels[row, :frames] = np.repeat(2 * names + 1, np.diff(np.append(starts, frames)))
+        labels[row, starts] = 2 * names
+        units[row, : len(names)] = names
+        firsts[row, : len(names)] = starts
+    return Batch(
+        starts=np.array([item.start for item, *_ in rows]),
+        lengths=np.array([item.length for item, *_ in rows]),
+        speeds=np.array([speed for _, speed, *_ in rows]),
+        labels=torch.from_numpy(labels),
+        units=torch.from_numpy(units),
+        first_frames=torch.from_numpy(firsts),
+        unit_counts=torch.tensor([len(starts) for *_, starts in rows]),
+        frames=torch.tensor([frames for _, _, frames, _ in rows]),
+    )
+
+
+def gather(samples: torch.Tensor, batch: Batch, device: torch.device) -> torch.Tensor:
+    """Waveforms [rows, samples] at the drawn speeds (linear interpolation), zero-padded."""
+    speeds = torch.tensor(batch.speeds, device=device, dtype=torch.float64)[:, None]
+    lengths = torch.tensor(batch.lengths, device=device)[:, None]
+    starts = torch.tensor(batch.starts, device=device)[:, None]
+    longest = int((batch.lengths / batch.speeds).max())
+    position = torch.arange(longest, device=device, dtype=torch.float64)[None, :] * speeds
+    whole = position.long()
+    inside = whole < lengths - 1
+    whole = torch.minimum(whole, lengths - 2).clamp_min(0)
+    fraction = (position - whole).float().clamp(0, 1)
+    left = samples[starts + whole].float()
+    right = samples[starts + whole + 1].float()
+    return torch.where(inside, left + (right - left) * fraction, torch.zeros((), device=device)) / 32768.0

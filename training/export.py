@@ -1,0 +1,167 @@
+"""Step 4, export: a checkpoint becomes the bundle: streaming ONNX in f32 and int8, phone bigram, manifest.
+
+The f32 graph is run against PyTorch and the int8 graph against the f32 one before anything is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from training import features
+from training.model import SUBSAMPLING, AcousticModel, Config
+from training.onnx_graph import streaming
+from training.prepare import BUNDLE
+from training.units import read_phones
+
+TOLERANCE = 2e-3
+
+
+def load(path: Path) -> tuple[AcousticModel, dict]:
+    """The averaged model of a checkpoint, and the checkpoint."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model = AcousticModel(Config(**state["config"]))
+    model.load_state_dict(state["average"])
+    return model.eval(), state
+
+
+class Stream:
+    """Runs a streaming ONNX model chunk by chunk."""
+
+    def __init__(self, model: bytes) -> None:
+        self.session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        self.outputs = [output.name for output in self.session.get_outputs()]
+        self.frames = self.session.get_inputs()[0].shape[1]
+
+    def run(self, log_mel: np.ndarray) -> np.ndarray:
+        """Log-mel [frames, mels], whole chunks, to log posteriors [frames / 3, columns]."""
+        feeds = {i.name: np.zeros(i.shape, np.float32) for i in self.session.get_inputs()}
+        columns = []
+        for at in range(0, len(log_mel), self.frames):
+            feeds["features"] = log_mel[None, at : at + self.frames]
+            found = dict(zip(self.outputs, self.session.run(self.outputs, feeds), strict=True))
+            columns.append(found["log_posteriors"][0])
+            feeds.update({"state." + n.removeprefix("next."): v for n, v in found.items() if n.startswith("next.")})
+        return np.concatenate(columns)
+
+
+def check(model: AcousticModel, log_prior: torch.Tensor | None, f32: bytes, int8: bytes) -> tuple[float, float]:
+    """Largest difference f32 against PyTorch, mean difference int8 against f32, on noise shaped like speech."""
+    rng = np.random.default_rng(1)
+    frames = 20 * model.config.chunk * SUBSAMPLING
+    noise = rng.standard_normal((frames, model.config.mels)).astype(np.float32)
+    log_mel = noise / model.scale.numpy() + model.mean.numpy()
+    with torch.no_grad():
+        wanted = model(model.normalise(torch.tensor(log_mel[None])))[0]
+    wanted = (wanted if log_prior is None else wanted - log_prior).numpy()
+    exact = Stream(f32).run(log_mel)
+    return float(np.abs(exact - wanted).max()), float(np.abs(Stream(int8).run(log_mel) - exact).mean())
+
+
+def quantise(model: onnx.ModelProto) -> bytes:
+    """Dynamic int8: per-channel weights of each matrix product, activations quantised on the fly."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "f32.onnx", Path(folder) / "int8.onnx"
+        onnx.save(model, source)
+        options = {"MatMulConstBOnly": True}
+        quantize_dynamic(
+            source, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8, extra_options=options
+        )
+        return target.read_bytes()
+
+
+def manifest(bundle: Path, config: Config, version: str) -> str:
+    """The text of `manifest.toml`; hashes are taken from the files as they lie there."""
+    names = ["am-f32.onnx", "am-int8.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv"]
+    hashes = "\n".join(f'"{name}" = "{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}"' for name in names)
+    return f"""format = 1
+name = "speech-en"
+version = "{version}"
+language = "en"
+licence = "Apache-2.0"
+
+[features]
+sample_rate = {features.SAMPLE_RATE}
+window = {features.WINDOW}
+hop = {features.HOP}
+fft = {features.FFT}
+mels = {features.MELS}
+low_hz = {features.LOW_HZ}
+high_hz = {features.HIGH_HZ}
+floor = {features.FLOOR}
+
+[acoustic]
+subsampling = {SUBSAMPLING}
+chunk = {config.chunk}
+# Output frames by which the labels come after their sound.
+delay = {config.delay}
+topology = "begin-continue"
+input = "features"
+output = "log_posteriors"
+state_prefix = "state."
+next_prefix = "next."
+
+[acoustic.models]
+f32 = "am-f32.onnx"
+int8 = "am-int8.onnx"
+
+[lexicon]
+phones = "phones.txt"
+words = "lexicon.txt"
+g2p = "g2p.bin"
+
+[background]
+phone_lm = "phone-lm.tsv"
+
+[confidence]
+slope = 1.0
+offset = 0.0
+
+[files]
+{hashes}
+"""
+
+
+def write_phone_lm(path: Path, transitions: torch.Tensor, phones: list[str]) -> None:
+    """One line a pair: from, to, natural-log probability."""
+    lines = [
+        f"{phones[v]}\t{phones[u]}\t{transitions[v, u].item():.4f}" for v in range(len(phones)) for u in range(len(phones))
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, default=BUNDLE)
+    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--prior-scale", type=float, default=0.6, help="used for models trained by cross-entropy alone")
+    args = parser.parse_args()
+
+    model, state = load(args.checkpoint)
+    prior = None if state["kind"] == "mmi" else args.prior_scale * state["log_prior"]
+    graph = streaming(model, prior)
+    f32, int8 = graph.SerializeToString(), quantise(graph)
+    exact, rounded = check(model, prior, f32, int8)
+    print(f"f32 against PyTorch: at most {exact:.2e}; int8 against f32: {rounded:.4f} on average")
+    if exact > TOLERANCE:
+        raise SystemExit(f"the ONNX graph differs from the trained model by {exact:.2e}, more than {TOLERANCE:.0e}")
+    args.bundle.mkdir(parents=True, exist_ok=True)
+    (args.bundle / "am-f32.onnx").write_bytes(f32)
+    (args.bundle / "am-int8.onnx").write_bytes(int8)
+    write_phone_lm(args.bundle / "phone-lm.tsv", state["transitions"], read_phones(args.bundle / "phones.txt"))
+    (args.bundle / "manifest.toml").write_text(manifest(args.bundle, model.config, args.version), encoding="utf-8")
+    size = sum(f.stat().st_size for f in args.bundle.iterdir())
+    print(f"bundle of {size / 1e6:.2f} MB in {args.bundle}")
+
+
+if __name__ == "__main__":
+    main()

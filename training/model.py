@@ -1,0 +1,170 @@
+"""Streaming conformer over log-mel features; every layer sees a bounded past and its own chunk.
+
+Conformer: A. Gulati et al., Interspeech 2020; chunked attention with cached keys and values as in the
+streaming transformers of Chen et al., ICASSP 2021. Instead of a position encoding, each head adds a learned
+bias for every distance between query and key. The labels come `delay` frames after their sound, which
+gives each frame some future to look at without growing the chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+SUBSAMPLING = 3
+#: Feature frames of the past that the subsampling convolutions need.
+FEATURE_CACHE = 2
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shape of the model. Frames are output frames of 30 ms."""
+
+    mels: int = 80
+    columns: int = 80
+    dim: int = 160
+    layers: int = 6
+    heads: int = 5
+    expansion: int = 2
+    kernel: int = 9
+    channels: int = 32
+    chunk: int = 4
+    context: int = 48
+    delay: int = 2
+    dropout: float = 0.1
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+class Subsampling(nn.Module):
+    """[batch, frames, mels] to [batch, frames / 3, dim]; output i sees feature frames 3 i - 2 to 3 i + 2."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, config.channels, 3, stride=(1, 2), padding=(0, 1))
+        self.second = nn.Conv2d(config.channels, config.channels, 3, stride=(3, 2), padding=(0, 1))
+        self.project = nn.Linear(config.channels * config.mels // 4, config.dim)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        padded = F.pad(features, (0, 0, FEATURE_CACHE, 0)).unsqueeze(1)
+        maps = F.silu(self.second(F.silu(self.first(padded))))
+        return self.project(maps.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Position-wise layer pair with SiLU between."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.dim)
+        self.up = nn.Linear(config.dim, config.dim * config.expansion)
+        self.down = nn.Linear(config.dim * config.expansion, config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dropout(self.down(self.dropout(F.silu(self.up(self.norm(x))))))
+
+
+class ChunkAttention(nn.Module):
+    """Each chunk attends to itself and to `context` frames before it; the past of the first chunk is zeros."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.norm = nn.LayerNorm(config.dim)
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.out = nn.Linear(config.dim, config.dim)
+        self.bias = nn.Parameter(torch.zeros(config.heads, config.context + 2 * config.chunk - 1))
+        self.dropout = nn.Dropout(config.dropout)
+        query = torch.arange(config.chunk)[:, None]
+        key = torch.arange(config.context + config.chunk)[None, :]
+        self.register_buffer("distance", key - query + config.chunk - 1, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        c = self.config
+        batch, frames, dim = x.shape
+        head = dim // c.heads
+        q, k, v = self.qkv(self.norm(x)).chunk(3, dim=-1)
+        q = q.reshape(batch, frames // c.chunk, c.chunk, c.heads, head).permute(0, 1, 3, 2, 4)
+        k, v = (self._windows(t, head) for t in (k, v))
+        scores = q @ k.transpose(-1, -2) * head**-0.5 + self.bias[:, self.distance]
+        mixed = self.dropout(scores.softmax(dim=-1)).to(v.dtype) @ v
+        return self.dropout(self.out(mixed.permute(0, 1, 3, 2, 4).reshape(batch, frames, dim)))
+
+    def _windows(self, t: torch.Tensor, head: int) -> torch.Tensor:
+        """[batch, frames, dim] to [batch, chunks, heads, context + chunk, head]."""
+        c = self.config
+        padded = F.pad(t, (0, 0, c.context, 0)).unfold(1, c.context + c.chunk, c.chunk)
+        batch, chunks, _, width = padded.shape
+        return padded.reshape(batch, chunks, c.heads, head, width).transpose(-1, -2)
+
+
+class Convolution(nn.Module):
+    """Gated causal depthwise convolution."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.dim)
+        self.gate = nn.Linear(config.dim, 2 * config.dim)
+        self.depthwise = nn.Conv1d(config.dim, config.dim, config.kernel, groups=config.dim)
+        self.batch_norm = nn.BatchNorm1d(config.dim)
+        self.out = nn.Linear(config.dim, config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gated = F.glu(self.gate(self.norm(x)), dim=-1).transpose(1, 2)
+        past = self.depthwise.kernel_size[0] - 1
+        mixed = self.batch_norm(self.depthwise(F.pad(gated, (past, 0))))
+        return self.dropout(self.out(F.silu(mixed).transpose(1, 2)))
+
+
+class Block(nn.Module):
+    """Conformer block: half feed-forward, attention, convolution, half feed-forward, norm."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.first = FeedForward(config)
+        self.attention = ChunkAttention(config)
+        self.convolution = Convolution(config)
+        self.second = FeedForward(config)
+        self.norm = nn.LayerNorm(config.dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + 0.5 * self.first(x)
+        x = x + self.attention(x)
+        x = x + self.convolution(x)
+        x = x + 0.5 * self.second(x)
+        return self.norm(x)
+
+
+class AcousticModel(nn.Module):
+    """Log-mel features [batch, 3 n, mels], n a multiple of the chunk, to log posteriors [batch, n, columns]."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean", torch.zeros(config.mels))
+        self.register_buffer("scale", torch.ones(config.mels))
+        self.subsampling = Subsampling(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.out = nn.Linear(config.dim, config.columns)
+
+    def normalise(self, features: torch.Tensor) -> torch.Tensor:
+        """Zero mean and unit variance by the training data's figures."""
+        return (features - self.mean) * self.scale
+
+    def forward(self, normalised: torch.Tensor) -> torch.Tensor:
+        x = self.subsampling(normalised)
+        for block in self.blocks:
+            x = block(x)
+        return F.log_softmax(self.out(x).float(), dim=-1)
+
+    def padded(self, frames: int) -> int:
+        """Feature frames to present for `frames` of sound: whole chunks, and the delay on top."""
+        step = SUBSAMPLING * self.config.chunk
+        wanted = frames + SUBSAMPLING * self.config.delay
+        return -(-wanted // step) * step
