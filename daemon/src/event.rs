@@ -5,7 +5,6 @@
 //! whose, where and when, the rest belongs to the kind. Fields are only ever added.
 
 use serde::Serialize;
-use std::sync::Arc;
 use vocar_nlu::Intent;
 
 /// Samples per second of every sample time.
@@ -17,7 +16,7 @@ pub struct Event {
     /// The listening session; 0 when it belongs to none.
     pub session: u64,
     /// Seat zone of the microphone.
-    pub zone: Arc<str>,
+    pub zone: String,
     /// Sample index (16 kHz) since the session's first sample.
     pub at: u64,
     /// What happened.

@@ -17,7 +17,7 @@ pub async fn event(object: &VoiceAssistant, emitter: &SignalEmitter<'_>, event: 
     if event.kind.is_transcript() {
         return to_peers(object, emitter, event).await;
     }
-    let (session, zone) = (event.session, &*event.zone);
+    let (session, zone) = (event.session, event.zone.as_str());
     match &event.kind {
         EventKind::IntentRecognized { intent, source, latency } => {
             let details = json!({
@@ -67,7 +67,7 @@ async fn to_peers(object: &VoiceAssistant, emitter: &SignalEmitter<'_>, event: &
 }
 
 async fn transcript(emitter: &SignalEmitter<'_>, event: &Event) -> zbus::Result<()> {
-    let (session, zone) = (event.session, &*event.zone);
+    let (session, zone) = (event.session, event.zone.as_str());
     match &event.kind {
         EventKind::PartialTranscript { text } => {
             VoiceAssistant::partial_transcript(emitter, session, zone, text).await

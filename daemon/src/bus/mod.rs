@@ -88,7 +88,7 @@ impl Link {
     }
 
     async fn open(&self) -> zbus::Result<Connection> {
-        builder(&self.address).serve_at(PATH, self.object.clone())?.name(NAME)?.build().await
+        builder(&self.address).serve_at(PATH, self.object.clone()).name(NAME).build().await
     }
 
     /// Sends what happens until the connection ends; says why it ended.

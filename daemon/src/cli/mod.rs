@@ -1,0 +1,117 @@
+//! The command line `vocar`: one module a command, each printing for people or, with `--json`, for programs.
+
+mod doctor;
+mod domain;
+mod eval;
+mod failure;
+mod hw;
+mod listen;
+mod local;
+mod manifest;
+mod monitor;
+mod report;
+mod run;
+mod say;
+mod score;
+mod show;
+mod status;
+mod telephone;
+
+pub use failure::{Code, Failure};
+
+use crate::config::{Layers, ListenMode, Scope, Settings};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Vocar's command line.
+///
+/// Exit codes: 0 done; 1 done, and the answer is no (nothing understood, a check failed); 2 wrong command line or
+/// configuration; 3 no bus or no service; 4 an input cannot be read; 5 the speech bundle is missing or damaged;
+/// 6 the service refused.
+#[derive(Debug, Parser)]
+#[command(name = "vocar", version, about, verbatim_doc_comment)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Configuration file to use in place of the usual one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Use the user's configuration and the session bus.
+    #[arg(long, global = true)]
+    user: bool,
+    /// Print JSON: one object, or one a line where things happen one after the other.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Common {
+    fn settings(&self) -> Result<Settings, Failure> {
+        let scope = if self.user { Scope::User } else { Scope::System };
+        Layers::of_process(scope, self.config.as_deref())
+            .read()
+            .map_err(|error| Failure::new(Code::Usage, error.to_string()))
+    }
+}
+
+/// What can be said, in place of the configured domains.
+#[derive(Debug, Args)]
+pub struct Sayable {
+    /// Folder of a domain to use in place of the configured ones; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    domain: Vec<PathBuf>,
+    /// File with one sentence a line: exactly these can be said, none means anything.
+    #[arg(long, value_name = "FILE", conflicts_with = "domain")]
+    sentences: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play recordings (or `-`, standard input) through the pipeline and print what is understood.
+    Run(run::Arguments),
+    /// Measure on a manifest: word error, acceptance, latency, computing time.
+    Eval(eval::Arguments),
+    /// Listen through the service once and print what it understands.
+    Listen(listen::Arguments),
+    /// Understand a text, by the service or, with --local, without it.
+    Say(say::Arguments),
+    /// Show how the service is.
+    Status,
+    /// Watch what the service hears and understands.
+    Monitor(monitor::Arguments),
+    /// Show which machine this is, which profile was chosen and why.
+    Hw(hw::Arguments),
+    /// Check everything the service needs.
+    Doctor,
+    /// Check a domain, or draw sentences from it.
+    Domain(domain::Arguments),
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// [`Failure`] with its exit code.
+pub fn execute(cli: Cli) -> Result<(), Failure> {
+    let common = cli.common;
+    match cli.command {
+        Command::Run(arguments) => run::execute(&common, arguments),
+        Command::Eval(arguments) => eval::execute(&common, &arguments),
+        Command::Listen(arguments) => telephone::block_on(listen::execute(&common, arguments)),
+        Command::Say(arguments) => say::execute(&common, &arguments),
+        Command::Status => telephone::block_on(status::execute(&common)),
+        Command::Monitor(arguments) => telephone::block_on(monitor::execute(&common, &arguments)),
+        Command::Hw(arguments) => hw::execute(&common, &arguments),
+        Command::Doctor => doctor::execute(&common),
+        Command::Domain(arguments) => domain::execute(&common, &arguments),
+    }
+}
+
+fn mode(text: &str) -> Result<ListenMode, String> {
+    text.parse()
+}
