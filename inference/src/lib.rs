@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Model bundles and the engines that run them.
+//!
+//! A [`Bundle`] is a folder with a `manifest.toml` and the files it names, every one of them checked
+//! against its SHA-256 before anything is read from it. An [`AcousticModel`] is one network of a bundle,
+//! loaded and optimised once and shared by all its [`AcousticSession`]s; a session carries the state of
+//! one stream of audio. Which library does the arithmetic is hidden behind [`Engine`] and [`Session`].
+
+mod acoustic;
+mod bundle;
+mod engine;
+mod manifest;
+mod tract;
+
+pub use acoustic::{AcousticModel, AcousticSession, LoadError};
+pub use bundle::{Bundle, BundleError, sha256_hex};
+pub use engine::{Engine, EngineError, Session, Signature};
+pub use manifest::{
+    Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Precision, Topology,
+};
+pub use tract::TractEngine;
