@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
-use serde::Deserialize;
+use vocar_inference::Features;
 
 use mel::MelBank;
 
 /// How features are computed: the `[features]` table of a speech bundle's manifest.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeatureSpec {
     /// Sample rate in Hz.
     pub sample_rate: u32,
@@ -46,6 +45,21 @@ impl Default for FeatureSpec {
             low_hz: 20.0,
             high_hz: 7600.0,
             floor: 1e-7,
+        }
+    }
+}
+
+impl From<&Features> for FeatureSpec {
+    fn from(manifest: &Features) -> Self {
+        Self {
+            sample_rate: manifest.sample_rate,
+            window: manifest.window,
+            hop: manifest.hop,
+            fft: manifest.fft,
+            mels: manifest.mels,
+            low_hz: f64::from(manifest.low_hz),
+            high_hz: f64::from(manifest.high_hz),
+            floor: f64::from(manifest.floor),
         }
     }
 }

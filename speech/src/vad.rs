@@ -369,4 +369,51 @@ mod tests {
         assert_eq!(events, []);
         assert!(vad.score() < 0.5);
     }
+
+    fn spoken() -> Vec<f32> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/spoken.opus");
+        let mut source = crate::source::AudioSource::open(path.as_ref()).unwrap();
+        let mut samples = Vec::new();
+        while let Some(chunk) = source.next_chunk().unwrap() {
+            samples.extend_from_slice(chunk);
+        }
+        samples
+    }
+
+    /// The recording is silent but for one sentence from 1.05 s to 2.41 s.
+    #[test]
+    fn a_spoken_sentence_is_found_where_it_is() {
+        let mut vad = VoiceActivity::new(VadConfig::default()).unwrap();
+        let mut events = Vec::new();
+        for piece in spoken().chunks(777) {
+            vad.push(piece, &mut |event| events.push(event));
+        }
+        vad.finish(&mut |event| events.push(event));
+        let [
+            VadEvent::SpeechStart { at: start, .. },
+            VadEvent::SpeechEnd {
+                at: end,
+                decided_at,
+            },
+        ] = events[..]
+        else {
+            panic!("one sentence, but {events:?}");
+        };
+        assert!(start.abs_diff(16_754) < 1_600, "starts at {start}");
+        assert!(end.abs_diff(38_510) < 3_200, "ends at {end}");
+        assert_eq!(decided_at, end + 30 * FRAME as u64);
+    }
+
+    #[test]
+    fn a_reset_detector_hears_the_same_again() {
+        let mut vad = VoiceActivity::new(VadConfig::default()).unwrap();
+        let mut runs = [Vec::new(), Vec::new()];
+        for run in &mut runs {
+            vad.push(&spoken(), &mut |event| run.push(event));
+            vad.reset();
+            assert!(!vad.in_speech());
+        }
+        assert_eq!(runs[0], runs[1]);
+        assert_eq!(runs[0].len(), 2);
+    }
 }
