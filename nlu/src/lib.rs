@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Words to intents.
+//!
+//! A [`Domain`] is a folder of TOML: intents, the sentences people say for them, and the types of the values in those
+//! sentences. From one source come two things that can never disagree: the [`SentenceGraph`] that the recogniser
+//! listens for, and the [`Understander`] that turns recognised or typed words into an [`Intent`] with typed slots.
+
+pub mod automaton;
+pub mod builtin;
+pub mod check;
+pub mod domain;
+pub mod graph;
+mod random;
+pub mod sample;
+pub mod template;
+pub mod understand;
+pub mod value;
+pub mod words;
+
+pub use check::{Report, check};
+pub use domain::{Domain, DomainError};
+pub use graph::{SentenceArc, SentenceGraph};
+pub use sample::{Sample, sample};
+pub use understand::{Context, Intent, Pending, Understander, UnknownName};
+pub use value::{Entities, EntityValue, SlotValue, TemperatureUnit};

@@ -1,0 +1,631 @@
+//! From files to a checked domain: reads the includes, resolves names, refuses what cannot work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::compile::{Compiled, compile};
+use super::error::{DomainError, Place, line_at};
+use super::file::{self, ContextKind, File, ListKind};
+use super::phrasebook::{Paths, Phrasebook, Value, expand};
+use super::{Domain, IntentSpec, Reach, SlotKind, Template};
+use crate::builtin::Builtin;
+use crate::template::{self, Expr};
+use crate::value::SlotValue;
+
+/// The file a domain folder must have.
+pub(crate) const MAIN: &str = "domain.toml";
+
+/// More sayings than this for one list value are a mistake.
+const MOST_SAYINGS: usize = 64;
+
+/// Where the files of a domain come from.
+pub(crate) trait Source {
+    fn path(&self, name: &str) -> PathBuf;
+    fn read(&self, name: &str) -> Result<String, String>;
+}
+
+/// A folder on disk.
+pub(crate) struct Folder<'a>(pub &'a Path);
+
+impl Source for Folder<'_> {
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        std::fs::read_to_string(self.path(name)).map_err(|error| error.to_string())
+    }
+}
+
+/// Files compiled into the program.
+pub(crate) struct Embedded {
+    /// What stands for the folder in messages.
+    pub root: &'static str,
+    /// File names and texts.
+    pub files: &'static [(&'static str, &'static str)],
+}
+
+impl Source for Embedded {
+    fn path(&self, name: &str) -> PathBuf {
+        Path::new(self.root).join(name)
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        let found = self.files.iter().find(|(file, _)| *file == name);
+        found
+            .map(|(_, text)| (*text).to_string())
+            .ok_or_else(|| "no such built-in file".to_string())
+    }
+}
+
+/// Loads, checks and compiles a domain.
+pub(crate) fn load(source: &dyn Source) -> Result<Domain, DomainError> {
+    let mut draft = Draft::default();
+    let defaults = Embedded {
+        root: "(defaults)",
+        files: &[(MAIN, include_str!("lists.toml"))],
+    };
+    draft.file(&defaults, MAIN, &whole(defaults.path(MAIN)))?;
+    draft.defaults = draft.kinds.keys().cloned().collect();
+    draft.file(source, MAIN, &whole(source.path(MAIN)))?;
+    draft.finish(source.path(MAIN))
+}
+
+fn whole(file: PathBuf) -> Place {
+    Place {
+        file,
+        line: None,
+        field: "file".into(),
+    }
+}
+
+#[derive(Default)]
+struct Draft {
+    name: Option<String>,
+    kinds: BTreeMap<String, SlotKind>,
+    defaults: BTreeSet<String>,
+    rules: BTreeMap<String, (Expr, Place)>,
+    before: Vec<(Expr, Place)>,
+    after: Vec<(Expr, Place)>,
+    intents: Vec<(IntentSpec, Place)>,
+    seen: BTreeSet<PathBuf>,
+}
+
+/// One file being read: gives every complaint its place.
+struct Reading {
+    file: PathBuf,
+    text: String,
+}
+
+impl Reading {
+    fn at<T>(&self, spanned: &toml::Spanned<T>, field: impl Into<String>) -> Place {
+        let line = Some(line_at(&self.text, spanned.span().start));
+        Place {
+            file: self.file.clone(),
+            line,
+            field: field.into(),
+        }
+    }
+
+    fn template(
+        &self,
+        text: &toml::Spanned<String>,
+        field: String,
+    ) -> Result<(Expr, Place), DomainError> {
+        let place = self.at(text, field);
+        match template::parse(text.get_ref()) {
+            Ok(expr) => Ok((expr, place)),
+            Err(e) => Err(place.error(
+                format!(
+                    "column {} of \"{}\": {}",
+                    e.column,
+                    text.get_ref(),
+                    e.problem
+                ),
+                e.mend,
+            )),
+        }
+    }
+
+    fn templates(
+        &self,
+        texts: &[toml::Spanned<String>],
+        field: &str,
+    ) -> Result<Vec<(Expr, Place)>, DomainError> {
+        texts
+            .iter()
+            .enumerate()
+            .map(|(n, text)| self.template(text, format!("{field}[{n}]")))
+            .collect()
+    }
+}
+
+impl Draft {
+    fn file(
+        &mut self,
+        source: &dyn Source,
+        name: &str,
+        asked_by: &Place,
+    ) -> Result<(), DomainError> {
+        let path = source.path(name);
+        if !self.seen.insert(path.clone()) {
+            return Err(asked_by.error(
+                format!("'{name}' is included twice"),
+                "include each file once",
+            ));
+        }
+        let text = source.read(name).map_err(|reason| {
+            let mend = format!("create {} or correct the name", path.display());
+            asked_by.error(format!("'{name}' cannot be read: {reason}"), mend)
+        })?;
+        let file: File = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| line_at(&text, span.start));
+            let place = Place {
+                file: path.clone(),
+                line,
+                field: "syntax".into(),
+            };
+            place.error(
+                error.message().trim().replace('\n', " "),
+                "correct this line",
+            )
+        })?;
+        let reading = Reading { file: path, text };
+        if file.name.is_some() {
+            self.name = file.name.clone();
+        }
+        self.kinds(&reading, &file)?;
+        for (name, text) in &file.rules {
+            let (expr, place) = reading.template(text, format!("rules.{name}"))?;
+            if self
+                .rules
+                .insert(name.clone(), (expr, place.clone()))
+                .is_some()
+            {
+                return Err(place.error("this rule exists already", "give each rule its own name"));
+            }
+        }
+        self.before
+            .extend(reading.templates(&file.frame.before, "frame.before")?);
+        self.after
+            .extend(reading.templates(&file.frame.after, "frame.after")?);
+        for intent in &file.intents {
+            self.intent(&reading, intent)?;
+        }
+        for included in &file.include {
+            self.file(source, included.get_ref(), &reading.at(included, "include"))?;
+        }
+        Ok(())
+    }
+
+    fn kinds(&mut self, reading: &Reading, file: &File) -> Result<(), DomainError> {
+        for (name, list) in &file.lists {
+            let book = phrasebook(reading, name, list.get_ref())?;
+            self.kind(
+                name,
+                SlotKind::List(book),
+                &reading.at(list, format!("lists.{name}")),
+            )?;
+        }
+        for (name, slot) in &file.slots {
+            let place = reading.at(slot, format!("slots.{name}"));
+            self.kind(
+                name,
+                SlotKind::Builtin(builtin(slot.get_ref(), &place)?),
+                &place,
+            )?;
+        }
+        for (name, list) in &file.entities {
+            let about = list.get_ref().about.clone();
+            self.kind(
+                name,
+                SlotKind::Entities { about },
+                &reading.at(list, format!("entities.{name}")),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn kind(&mut self, name: &str, kind: SlotKind, place: &Place) -> Result<(), DomainError> {
+        let replaces_default = self.defaults.remove(name);
+        if self.kinds.insert(name.to_string(), kind).is_some() && !replaces_default {
+            let problem = format!("the slot type '{name}' exists already");
+            return Err(place.error(
+                problem,
+                "lists, slots and entities share their names: choose another",
+            ));
+        }
+        Ok(())
+    }
+
+    fn intent(
+        &mut self,
+        reading: &Reading,
+        spanned: &toml::Spanned<file::Intent>,
+    ) -> Result<(), DomainError> {
+        let raw = spanned.get_ref();
+        let field = format!("intents.{}", raw.name);
+        let place = reading.at(spanned, field.clone());
+        if raw.name.is_empty()
+            || raw
+                .name
+                .contains(|c: char| !(c.is_ascii_lowercase() || "._0123456789".contains(c)))
+        {
+            return Err(place.error(
+                "the name is not made of a-z, 0-9, '.' and '_'",
+                "name it like climate.set_temperature",
+            ));
+        }
+        if self
+            .intents
+            .iter()
+            .any(|(intent, _)| intent.name == raw.name)
+        {
+            return Err(place.error(
+                "this intent exists already",
+                "add its templates to the first one",
+            ));
+        }
+        if raw.templates.is_empty() && raw.short.is_empty() {
+            return Err(place.error(
+                "there are no templates",
+                "add templates = [\"…\"] with the sentences people say",
+            ));
+        }
+        let reach = if raw.context == ContextKind::Dialogue {
+            Reach::Dialogue
+        } else {
+            Reach::Always
+        };
+        let mut templates = Vec::new();
+        for (texts, field, reach) in [
+            (&raw.templates, format!("{field}.templates"), reach),
+            (
+                &raw.short,
+                format!("{field}.short"),
+                reach.max(Reach::Addressed),
+            ),
+        ] {
+            let read = reading.templates(texts, &field)?;
+            templates.extend(
+                read.into_iter()
+                    .map(|(expr, place)| Template { expr, reach, place }),
+            );
+        }
+        let mut answers = BTreeMap::new();
+        for (slot, texts) in &raw.answers {
+            answers.insert(
+                slot.clone(),
+                reading.templates(texts, &format!("{field}.answers.{slot}"))?,
+            );
+        }
+        let spec = IntentSpec {
+            name: raw.name.clone(),
+            about: raw.about.clone(),
+            templates,
+            required: raw.required.clone(),
+            ask: raw.ask.clone(),
+            answers,
+            vss: raw.vss.clone(),
+            slots: BTreeMap::new(),
+        };
+        self.intents.push((spec, place));
+        Ok(())
+    }
+
+    fn finish(self, main: PathBuf) -> Result<Domain, DomainError> {
+        let place = Place {
+            file: main,
+            line: None,
+            field: "name".into(),
+        };
+        let name = self
+            .name
+            .ok_or_else(|| place.error("the domain has no name", "add name = \"…\" at the top"))?;
+        if self.intents.is_empty() {
+            let place = Place {
+                field: "intents".into(),
+                ..place
+            };
+            return Err(place.error(
+                "the domain has no intents",
+                "add [[intents]] with a name and templates",
+            ));
+        }
+        let rules = Rules {
+            rules: &self.rules,
+            kinds: &self.kinds,
+        };
+        for (name, (expr, place)) in &self.rules {
+            rules.check(expr, place, &mut vec![name.clone()])?;
+        }
+        for (expr, place) in self.before.iter().chain(&self.after) {
+            rules.check(expr, place, &mut Vec::new())?;
+        }
+        let rule_exprs: BTreeMap<String, Expr> = self
+            .rules
+            .iter()
+            .map(|(name, (expr, _))| (name.clone(), expr.clone()))
+            .collect();
+        let mut intents = Vec::new();
+        for (mut intent, place) in self.intents {
+            rules.check_intent(&mut intent, &place)?;
+            intents.push(intent);
+        }
+        let frame = [self.before, self.after]
+            .map(|side| side.into_iter().map(|(expr, _)| expr).collect::<Vec<_>>());
+        let mut kinds = self.kinds;
+        add_builtins(&mut kinds, &intents);
+        let compiled: Compiled = compile(&intents, &kinds, &rule_exprs, &frame);
+        Ok(Domain {
+            name,
+            kinds,
+            intents,
+            rules: rule_exprs,
+            compiled,
+        })
+    }
+}
+
+/// Builtins used by their own name become kinds like all others.
+fn add_builtins(kinds: &mut BTreeMap<String, SlotKind>, intents: &[IntentSpec]) {
+    for kind in intents.iter().flat_map(|intent| intent.slots.values()) {
+        if let (false, Some(builtin)) = (kinds.contains_key(kind), Builtin::named(kind)) {
+            kinds.insert(kind.clone(), SlotKind::Builtin(builtin));
+        }
+    }
+}
+
+struct Rules<'a> {
+    rules: &'a BTreeMap<String, (Expr, Place)>,
+    kinds: &'a BTreeMap<String, SlotKind>,
+}
+
+impl Rules<'_> {
+    /// Every rule and slot type must exist and no rule may use itself.
+    fn check(
+        &self,
+        expr: &Expr,
+        place: &Place,
+        within: &mut Vec<String>,
+    ) -> Result<(), DomainError> {
+        match expr {
+            Expr::Word(_) => Ok(()),
+            Expr::Slot { kind, .. }
+                if self.kinds.contains_key(kind) || Builtin::named(kind).is_some() =>
+            {
+                Ok(())
+            }
+            Expr::Slot { kind, .. } => {
+                let known: Vec<_> = self.kinds.keys().map(String::as_str).collect();
+                let mend = format!(
+                    "define it under [lists], [slots] or [entities], or use {}, {}",
+                    Builtin::NAMES,
+                    known.join(", ")
+                );
+                Err(place.error(format!("the slot type '{kind}' does not exist"), mend))
+            }
+            Expr::Rule(name) if within.contains(name) => Err(place.error(
+                format!("the rule '{name}' uses itself"),
+                "write the repetition out or use a slot",
+            )),
+            Expr::Rule(name) => {
+                let Some((inner, _)) = self.rules.get(name) else {
+                    let mend = format!("add {name} = \"…\" under [rules]");
+                    return Err(place.error(format!("the rule '<{name}>' does not exist"), mend));
+                };
+                within.push(name.clone());
+                self.check(inner, place, within)?;
+                within.pop();
+                Ok(())
+            }
+            Expr::Seq(parts) | Expr::Alt(parts) => parts
+                .iter()
+                .try_for_each(|part| self.check(part, place, within)),
+            Expr::Opt(inner) => self.check(inner, place, within),
+        }
+    }
+
+    fn check_intent(&self, intent: &mut IntentSpec, place: &Place) -> Result<(), DomainError> {
+        let mut slots = BTreeMap::new();
+        for template in &intent.templates {
+            self.check(&template.expr, &template.place, &mut Vec::new())?;
+            self.slots_of(&template.expr, &template.place, &mut slots)?;
+            if self.can_be_silent(&template.expr) {
+                return Err(template.place.error(
+                    "this template can be nothing at all",
+                    "keep one word outside [ ]",
+                ));
+            }
+        }
+        for (slot, answers) in &intent.answers {
+            if !intent.required.contains(slot) {
+                let problem = format!("answers are given for '{slot}', which is not required");
+                return Err(place.error(problem, "name it in required = […]"));
+            }
+            for (expr, place) in answers {
+                self.check(expr, place, &mut Vec::new())?;
+                self.slots_of(expr, place, &mut slots)?;
+            }
+        }
+        for slot in &intent.required {
+            if !slots.contains_key(slot) {
+                let problem = format!("the required slot '{slot}' is in no template");
+                return Err(place.error(problem, "put it in a template or take it out of required"));
+            }
+        }
+        if let Some(slot) = intent
+            .ask
+            .keys()
+            .find(|slot| !intent.required.contains(slot))
+        {
+            return Err(place.error(
+                format!("ask has a question for '{slot}', which is not required"),
+                "name it in required = […]",
+            ));
+        }
+        check_vss(intent, &slots, place)?;
+        intent.slots = slots;
+        Ok(())
+    }
+
+    fn slots_of(
+        &self,
+        expr: &Expr,
+        place: &Place,
+        slots: &mut BTreeMap<String, String>,
+    ) -> Result<(), DomainError> {
+        match expr {
+            Expr::Word(_) => Ok(()),
+            Expr::Slot { kind, name } => match slots.insert(name.clone(), kind.clone()) {
+                Some(before) if before != *kind => {
+                    let problem = format!(
+                        "the slot '{name}' is of type '{kind}' here and '{before}' elsewhere"
+                    );
+                    Err(place.error(problem, "give one of them another name: {type:name}"))
+                }
+                _ => Ok(()),
+            },
+            Expr::Rule(name) => self
+                .rules
+                .get(name)
+                .map_or(Ok(()), |(inner, _)| self.slots_of(inner, place, slots)),
+            Expr::Seq(parts) | Expr::Alt(parts) => parts
+                .iter()
+                .try_for_each(|part| self.slots_of(part, place, slots)),
+            Expr::Opt(inner) => self.slots_of(inner, place, slots),
+        }
+    }
+
+    fn can_be_silent(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Word(_) | Expr::Slot { .. } => false,
+            Expr::Rule(name) => self
+                .rules
+                .get(name)
+                .is_some_and(|(inner, _)| self.can_be_silent(inner)),
+            Expr::Seq(parts) => parts.iter().all(|part| self.can_be_silent(part)),
+            Expr::Alt(parts) => parts.iter().any(|part| self.can_be_silent(part)),
+            Expr::Opt(_) => true,
+        }
+    }
+}
+
+/// Placeholders of a VSS path must be slots of the intent.
+fn check_vss(
+    intent: &IntentSpec,
+    slots: &BTreeMap<String, String>,
+    place: &Place,
+) -> Result<(), DomainError> {
+    for placeholder in intent.vss.iter().flat_map(|path| path.split('{').skip(1)) {
+        let Some((name, _)) = placeholder.split_once('}') else {
+            return Err(place.error("vss has a '{' without '}'", "close the placeholder"));
+        };
+        let slot = name.split('.').next().unwrap_or(name);
+        if !slots.contains_key(slot) {
+            let problem = format!("vss uses '{{{name}}}', but no template has the slot '{slot}'");
+            return Err(place.error(problem, "use a slot of this intent or write the path out"));
+        }
+    }
+    Ok(())
+}
+
+fn phrasebook(reading: &Reading, name: &str, list: &file::List) -> Result<Phrasebook, DomainError> {
+    let mut values = Vec::new();
+    for (n, spanned) in list.values.iter().enumerate() {
+        let place = reading.at(spanned, format!("lists.{name}.values[{n}]"));
+        let entry = &spanned.get_ref().0;
+        let text = entry
+            .value
+            .clone()
+            .or_else(|| entry.say.0.first().cloned())
+            .unwrap_or_default();
+        let mut says: Vec<Vec<String>> = Vec::new();
+        for say in &entry.say.0 {
+            let expr = template::parse(say)
+                .map_err(|e| place.error(format!("\"{say}\": {}", e.problem), e.mend))?;
+            let ways = expand(&expr, MOST_SAYINGS).filter(|ways| !ways.contains(&Vec::new()));
+            says.extend(ways.ok_or_else(|| {
+                place.error(
+                    format!("\"{say}\" holds slots, can be nothing, or is too many sayings"),
+                    "write plain sayings",
+                )
+            })?);
+        }
+        if says.is_empty() || text.is_empty() {
+            return Err(place.error("a value needs at least one saying", "add say = \"…\""));
+        }
+        let value = list_value(list.kind, &text, &place)?;
+        let driver_right = if entry.paths_driver_right.is_empty() {
+            &entry.paths
+        } else {
+            &entry.paths_driver_right
+        }
+        .clone();
+        let paths = Paths {
+            driver_left: entry.paths.clone(),
+            driver_right,
+        };
+        values.push(Value {
+            value,
+            says,
+            also: Vec::new(),
+            paths,
+        });
+    }
+    Ok(Phrasebook::new(values))
+}
+
+fn list_value(kind: ListKind, text: &str, place: &Place) -> Result<SlotValue, DomainError> {
+    Ok(match kind {
+        ListKind::Choice => SlotValue::Choice(text.to_string()),
+        ListKind::Zone => SlotValue::Zone(text.to_string()),
+        ListKind::Colour => SlotValue::Colour(text.to_string()),
+        ListKind::Number => SlotValue::Number(text.parse().map_err(|_| {
+            place.error(
+                format!("'{text}' is no number, and the list is of type number"),
+                "give value = \"3\"",
+            )
+        })?),
+    })
+}
+
+fn builtin(slot: &file::Slot, place: &Place) -> Result<Builtin, DomainError> {
+    let ranged = |mend: &str| place.error("the range cannot be used", mend.to_string());
+    let builtin = Builtin::named(&slot.kind).ok_or_else(|| {
+        place.error(
+            format!("the type '{}' does not exist", slot.kind),
+            format!("use one of {}", Builtin::NAMES),
+        )
+    })?;
+    match builtin {
+        Builtin::Number { min, max, step } => {
+            let (min, max) = (slot.min.unwrap_or(min), slot.max.unwrap_or(max));
+            let step = slot.step.unwrap_or(step);
+            let sound = min >= 0.0
+                && max <= 999_999.0
+                && min <= max
+                && step >= 0.1
+                && (max - min) / step <= 2000.0;
+            if !sound {
+                return Err(ranged(
+                    "0 <= min <= max <= 999999, step at least 0.1, and at most 2000 steps",
+                ));
+            }
+            Ok(Builtin::Number { min, max, step })
+        }
+        Builtin::Digits { min, max } => {
+            let min = slot.min.map_or(min, |value| value as usize);
+            let max = slot.max.map_or(max, |value| value as usize);
+            if min == 0 || min > max || max > crate::builtin::digits::MOST {
+                return Err(ranged("1 <= min <= max <= 20"));
+            }
+            Ok(Builtin::Digits { min, max })
+        }
+        _ if slot.min.is_some() || slot.max.is_some() || slot.step.is_some() => Err(place.error(
+            format!("'{}' has no range", slot.kind),
+            "take min, max and step away",
+        )),
+        plain => Ok(plain),
+    }
+}

@@ -1,0 +1,256 @@
+//! Domains: what can be said about a part of the car, and what it means.
+//!
+//! A domain is a folder with `domain.toml` and the files it includes. Format in short:
+//!
+//! ```toml
+//! name = "car"
+//! include = ["climate.toml"]
+//!
+//! [rules]                               # reusable parts, used as <set>
+//! set = "(set|turn|put|change)"
+//!
+//! [slots.fan_level]                     # a builtin with a range of its own
+//! type = "number"
+//! min = 1
+//! max = 7
+//!
+//! [lists.mode]                          # a closed list; type is choice, zone, colour or number
+//! values = ["eco", { say = ["sport", "sporty"], value = "sport" }]
+//!
+//! [entities.contact]                    # filled by the host at run time
+//! about = "people in the phone book"
+//!
+//! [frame]                               # politeness around any sentence
+//! before = ["please"]
+//! after = ["please", "thank you"]
+//!
+//! [[intents]]
+//! name = "climate.set_fan"
+//! templates = ["<set> [the] fan [speed] [to {fan_level}]"]   # always listened for
+//! short = ["fan {fan_level}"]           # only when the assistant has been addressed
+//! context = "always"                    # or "dialogue": only while a question is open
+//! required = ["fan_level"]
+//! ask = { fan_level = "Which fan level?" }
+//! vss = "Vehicle.Cabin.HVAC.Station.*.FanSpeed"
+//! ```
+
+mod compile;
+mod error;
+mod file;
+mod load;
+mod phrasebook;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+pub(crate) use compile::{Compiled, Symbol};
+pub use error::DomainError;
+pub(crate) use error::Place;
+pub use phrasebook::Phrasebook;
+
+use crate::builtin::Builtin;
+use crate::template::Expr;
+use crate::value::Entities;
+
+/// When a template is listened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// At an open microphone, too.
+    Always,
+    /// Only when the assistant knows that it is spoken to: push to talk, wake phrase, typed text.
+    Addressed,
+    /// Only while a question is open.
+    Dialogue,
+}
+
+/// What a slot type is made of.
+#[derive(Debug)]
+pub enum SlotKind {
+    /// A builtin with its range.
+    Builtin(Builtin),
+    /// A closed list.
+    List(Phrasebook),
+    /// A list that the host fills at run time.
+    Entities {
+        /// What belongs in it.
+        about: String,
+    },
+}
+
+/// A template of an intent.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The parsed template.
+    pub expr: Expr,
+    /// When it is listened for.
+    pub reach: Reach,
+    pub(crate) place: Place,
+}
+
+/// An intent as the domain defines it.
+#[derive(Debug)]
+pub struct IntentSpec {
+    /// Name, such as `climate.set_temperature`.
+    pub name: String,
+    /// One line for people.
+    pub about: String,
+    /// All templates.
+    pub templates: Vec<Template>,
+    /// Slots without which the intent cannot be carried out.
+    pub required: Vec<String>,
+    /// Question per required slot.
+    pub ask: BTreeMap<String, String>,
+    pub(crate) answers: BTreeMap<String, Vec<(Expr, Place)>>,
+    /// VSS path with `{slot}` or `{slot.key}` placeholders.
+    pub vss: Option<String>,
+    /// Slot names and their types.
+    pub slots: BTreeMap<String, String>,
+}
+
+impl IntentSpec {
+    /// The question to ask for a missing slot.
+    pub fn question(&self, slot: &str) -> String {
+        self.ask
+            .get(slot)
+            .cloned()
+            .unwrap_or_else(|| format!("Which {}?", slot.replace('_', " ")))
+    }
+}
+
+/// A loaded, checked and compiled domain.
+#[derive(Debug)]
+pub struct Domain {
+    name: String,
+    kinds: BTreeMap<String, SlotKind>,
+    intents: Vec<IntentSpec>,
+    rules: BTreeMap<String, Expr>,
+    compiled: Compiled,
+}
+
+const CAR: &[(&str, &str)] = &[
+    ("domain.toml", include_str!("../../domains/car/domain.toml")),
+    (
+        "climate.toml",
+        include_str!("../../domains/car/climate.toml"),
+    ),
+    ("body.toml", include_str!("../../domains/car/body.toml")),
+    ("media.toml", include_str!("../../domains/car/media.toml")),
+    ("phone.toml", include_str!("../../domains/car/phone.toml")),
+    (
+        "navigation.toml",
+        include_str!("../../domains/car/navigation.toml"),
+    ),
+    (
+        "driving.toml",
+        include_str!("../../domains/car/driving.toml"),
+    ),
+    (
+        "dialogue.toml",
+        include_str!("../../domains/car/dialogue.toml"),
+    ),
+];
+
+static CAR_DOMAIN: LazyLock<Result<Arc<Domain>, DomainError>> = LazyLock::new(|| {
+    load::load(&load::Embedded {
+        root: "(built-in car domain)",
+        files: CAR,
+    })
+    .map(Arc::new)
+});
+
+impl Domain {
+    /// Loads the domain in a folder.
+    ///
+    /// # Errors
+    /// Missing or malformed files, unknown fields, templates that cannot be read, names that do not resolve. Each error
+    /// names the file, the line, the field and the mend.
+    pub fn load(folder: &Path) -> Result<Self, DomainError> {
+        load::load(&load::Folder(folder))
+    }
+
+    /// The built-in car domain.
+    ///
+    /// # Errors
+    /// None in a released build; tests load it.
+    pub fn car() -> Result<Arc<Self>, DomainError> {
+        CAR_DOMAIN.clone()
+    }
+
+    /// The domain's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All intents in the order of the files.
+    pub fn intents(&self) -> &[IntentSpec] {
+        &self.intents
+    }
+
+    /// The intent of this name.
+    pub fn intent(&self, name: &str) -> Option<&IntentSpec> {
+        self.intents.iter().find(|intent| intent.name == name)
+    }
+
+    /// Names of the entity lists that the host can fill.
+    pub fn entity_lists(&self) -> impl Iterator<Item = &str> {
+        let entities = self
+            .kinds
+            .iter()
+            .filter(|(_, kind)| matches!(kind, SlotKind::Entities { .. }));
+        entities.map(|(name, _)| name.as_str())
+    }
+
+    pub(crate) fn kind(&self, name: &str) -> Option<&SlotKind> {
+        self.kinds.get(name)
+    }
+
+    pub(crate) fn rule(&self, name: &str) -> Option<&Expr> {
+        self.rules.get(name)
+    }
+
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    pub(crate) fn intent_number(&self, name: &str) -> Option<usize> {
+        self.intents.iter().position(|intent| intent.name == name)
+    }
+}
+
+/// Reads entity lists from TOML: `[[contact]]` tables with `id` and `says`.
+///
+/// # Errors
+/// Malformed TOML or fields, with file and line.
+pub fn read_entities(file: &Path) -> Result<Entities, DomainError> {
+    let place = |line| Place {
+        file: file.to_path_buf(),
+        line,
+        field: "entities".into(),
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        place(None).error(
+            format!("cannot be read: {error}"),
+            "check the name and the permissions",
+        )
+    })?;
+    entities_from(&text).map_err(|error| {
+        let line = error.span().map(|span| error::line_at(&text, span.start));
+        place(line).error(
+            error.message().trim().to_string(),
+            "write [[list]] tables with id = \"…\" and says = [\"…\"]",
+        )
+    })
+}
+
+/// Made-up contacts, stations, places, artists and titles for development and evaluation of the car domain.
+pub fn car_demo_entities() -> Entities {
+    entities_from(include_str!("../../domains/car/entities.toml")).unwrap_or_default()
+}
+
+fn entities_from(text: &str) -> Result<Entities, toml::de::Error> {
+    toml::from_str(text)
+}
+
+#[cfg(test)]
+mod tests;

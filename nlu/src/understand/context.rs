@@ -1,0 +1,73 @@
+//! What has been said before, as far as it changes what may be said now.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Intent;
+use crate::domain::Reach;
+use crate::value::SlotValue;
+
+/// The state of the conversation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Context {
+    /// The assistant knows it is spoken to (push to talk, wake phrase, typed text), so short commands count.
+    pub addressed: bool,
+    /// A question is open that yes, no or another dialogue word may answer.
+    pub asking: bool,
+    /// A command that waits for a missing slot.
+    pub pending: Option<Pending>,
+}
+
+/// A command that waits for a missing slot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Domain of the intent.
+    pub domain: String,
+    /// Name of the intent.
+    pub intent: String,
+    /// Slots known so far.
+    pub slots: BTreeMap<String, SlotValue>,
+    /// The slot that was asked for.
+    pub ask: String,
+}
+
+impl Context {
+    /// An open microphone: only complete sentences count.
+    pub fn open_microphone() -> Self {
+        Self::default()
+    }
+
+    /// The assistant has been addressed.
+    pub fn addressed() -> Self {
+        Self {
+            addressed: true,
+            ..Self::default()
+        }
+    }
+
+    /// The context after an intent was understood: an intent with missing slots opens a question, any other closes it.
+    pub fn after(&self, intent: &Intent) -> Self {
+        let pending = intent.missing.first().map(|slot| Pending {
+            domain: intent.domain.clone(),
+            intent: intent.name.clone(),
+            slots: intent.slots.clone(),
+            ask: slot.clone(),
+        });
+        Self {
+            addressed: self.addressed,
+            asking: false,
+            pending,
+        }
+    }
+
+    /// True when templates of this reach are listened for.
+    pub fn reaches(&self, reach: Reach) -> bool {
+        let open = self.asking || self.pending.is_some();
+        match reach {
+            Reach::Always => true,
+            Reach::Addressed => self.addressed || open,
+            Reach::Dialogue => open,
+        }
+    }
+}
