@@ -3,14 +3,19 @@
 //! Audio enters through [`source`] (files, standard input) or [`capture`] (microphones), becomes 16 kHz mono in
 //! [`resample`], features in [`frontend`] and stretches of speech in [`vad`]. Nothing here knows of intents or D-Bus.
 
+pub mod capture;
 pub mod decoder;
+pub mod endpoint;
+pub mod event;
 pub mod frontend;
 pub mod g2p;
 pub mod grammar;
 pub mod lexicon;
 pub mod pcm;
 pub mod phones;
+pub mod recogniser;
 pub mod resample;
 pub mod resource;
 pub mod source;
 pub mod vad;
+pub mod wake;

@@ -12,7 +12,7 @@ mod nbest;
 mod search;
 
 #[cfg(test)]
-mod synthetic;
+pub(crate) mod synthetic;
 #[cfg(test)]
 mod tests;
 

@@ -193,7 +193,7 @@ impl Decoder {
     /// # Panics
     /// When the scores are not whole frames for the phone table of the background.
     pub fn push(&mut self, frames: &[f32]) {
-        let columns = 2 * self.background.units();
+        let columns = self.columns();
         assert_eq!(
             frames.len() % columns,
             0,
@@ -202,6 +202,11 @@ impl Decoder {
         for row in frames.chunks_exact(columns) {
             self.step(row);
         }
+    }
+
+    /// Values in a frame of acoustic scores.
+    pub fn columns(&self) -> usize {
+        2 * self.background.units()
     }
 
     /// Frames decoded so far.
