@@ -103,12 +103,15 @@ fn slots_can_be_said(domain: &Domain, entities: &Entities, expr: &Expr) -> bool 
     }
 }
 
+/// A value with every way to say it.
+type Said = (SlotValue, Vec<Vec<String>>);
+
 struct Speaker<'a> {
     domain: &'a Domain,
     entities: &'a Entities,
     random: Random,
     /// Values of a slot type with their sayings, put together once.
-    sayings: HashMap<String, Vec<(SlotValue, Vec<Vec<String>>)>>,
+    sayings: HashMap<String, Vec<Said>>,
 }
 
 impl Speaker<'_> {
@@ -158,14 +161,10 @@ impl Speaker<'_> {
     }
 }
 
-fn all_sayings(
-    domain: &Domain,
-    entities: &Entities,
-    kind: &str,
-) -> Vec<(SlotValue, Vec<Vec<String>>)> {
+fn all_sayings(domain: &Domain, entities: &Entities, kind: &str) -> Vec<Said> {
     match domain.kind(kind) {
         Some(SlotKind::Builtin(builtin)) => {
-            let mut values: Vec<(SlotValue, Vec<Vec<String>>)> = Vec::new();
+            let mut values: Vec<Said> = Vec::new();
             let mut index: HashMap<String, usize> = HashMap::new();
             for (words, value) in builtin.sayings() {
                 let at = *index.entry(format!("{value:?}")).or_insert_with(|| {

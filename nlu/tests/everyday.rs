@@ -214,3 +214,43 @@ fn typical_sentences_take_less_than_a_millisecond() {
     let most = if cfg!(debug_assertions) { 20 } else { 1 };
     assert!(each.as_millis() < most, "{each:?}");
 }
+
+/// Where the shared recordings lie, if they are on this machine.
+fn shared() -> Option<std::path::PathBuf> {
+    let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let folder = std::env::var_os("VOCAR_SHARED").map_or(beside, Into::into);
+    folder
+        .join("speech/manifest.tsv")
+        .exists()
+        .then_some(folder)
+}
+
+#[test]
+fn sentences_read_from_books_are_refused() {
+    let Some(folder) = shared() else {
+        println!("skipped: no speech/manifest.tsv in VOCAR_SHARED or ../shared");
+        return;
+    };
+    let understander = understander();
+    let manifest = std::fs::read_to_string(folder.join("speech/manifest.tsv")).unwrap();
+    let (mut read, mut taken) = (0, Vec::new());
+    for line in manifest.lines().skip(1) {
+        let Some(text) = line.split('\t').nth(6) else {
+            continue;
+        };
+        read += 1;
+        if let Some(intent) = understander
+            .understand(text, &Context::open_microphone())
+            .first()
+        {
+            taken.push(format!("{text}: {}", intent.name));
+        }
+    }
+    assert!(read > 1000, "only {read} sentences in the manifest");
+    assert!(
+        taken.is_empty(),
+        "{} of {read} taken for commands: {taken:?}",
+        taken.len()
+    );
+    println!("{read} sentences refused");
+}

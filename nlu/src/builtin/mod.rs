@@ -66,7 +66,7 @@ impl Builtin {
     /// Names of all builtins, for messages.
     pub const NAMES: &str = "number, temperature, percent, duration, time, ordinal, digits";
 
-    /// Every value with every way the recogniser listens for. Digits have too many: see [`digits::random`].
+    /// Every value with every way the recogniser listens for. Digits have too many to list and give none.
     pub fn sayings(&self) -> Vec<Saying> {
         match *self {
             Self::Number { min, max, step } => number::sayings(min, max, step),

@@ -95,7 +95,7 @@ pub fn say_cardinal(value: u32) -> Vec<String> {
         0..=19 => vec![SMALL[value as usize].to_string()],
         20..=99 => {
             let mut words = vec![TENS[(value / 10) as usize].to_string()];
-            if value % 10 > 0 {
+            if !value.is_multiple_of(10) {
                 words.push(SMALL[(value % 10) as usize].to_string());
             }
             words

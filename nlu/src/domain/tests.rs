@@ -148,19 +148,19 @@ fn every_mistake_is_named_with_its_place_and_its_mend() {
         ),
         (
             intent("templates = [\"go\"]\n[lists.n]\nvalues = [\"a\"]"),
-            Some(3),
+            Some(2),
             "slots.n",
             "exists already",
         ),
         (
             intent("templates = [\"go\"]\n[slots.m]\ntype = \"number\"\nmin = 9\nmax = 3"),
-            Some(8),
+            Some(7),
             "slots.m",
             "min <= max",
         ),
         (
             intent("templates = [\"go\"]\n[slots.m]\ntype = \"mood\""),
-            Some(8),
+            Some(7),
             "slots.m",
             "'mood' does not exist",
         ),
