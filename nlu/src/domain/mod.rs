@@ -39,6 +39,7 @@ mod error;
 mod file;
 mod load;
 mod phrasebook;
+mod resolve;
 
 use std::collections::BTreeMap;
 use std::path::Path;
