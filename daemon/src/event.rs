@@ -81,6 +81,8 @@ pub enum EventKind {
         words: Vec<WordTime>,
         /// The next best readings, best first.
         alternatives: Vec<String>,
+        /// Where the computing time went.
+        stages: Stages,
     },
     /// A command.
     IntentRecognized {
@@ -163,6 +165,21 @@ pub struct WordTime {
     pub end: u64,
     /// How sure, 0 to 1.
     pub confidence: f32,
+}
+
+/// Computing time spent on one utterance, milliseconds by stage.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Stages {
+    /// Voice activity.
+    pub voice_ms: f64,
+    /// Features.
+    pub features_ms: f64,
+    /// The acoustic network.
+    pub acoustic_ms: f64,
+    /// Wake phrase, decoder, endpoint.
+    pub decoding_ms: f64,
+    /// Steps of the acoustic network.
+    pub steps: u32,
 }
 
 /// Where the words of a command came from.

@@ -1,12 +1,23 @@
 //! The top floor: the pipeline from sound to intent, the service around it, and the command line.
 //!
-//! [`event`] is the spine: the worker emits events, and the bus, the command line and the tests subscribe.
+//! [`event`] is the spine: [`pipeline`] turns samples into events, live and on recordings alike; the bus, the command
+//! line and the tests subscribe. [`worker`] is the one thread that computes; everything else sends it commands.
 
+pub mod assembly;
+pub mod bridge;
 pub mod bus;
+pub mod cli;
 pub mod command;
 pub mod config;
+pub mod ears;
 pub mod event;
 pub mod handle;
 pub mod logging;
+pub mod microphone;
+pub mod mind;
 pub mod notify;
+pub mod outlet;
+pub mod pipeline;
+pub mod service;
 pub mod status;
+pub mod worker;

@@ -1,18 +1,22 @@
 //! The service: reads the configuration, starts the worker and the bus, tells the service manager, ends in order.
 
+use crate::assembly;
 use crate::bus::{self, Link, Peers, ReloadRequest, VoiceAssistant};
 use crate::config::{ConfigError, Layers, Settings};
 use crate::handle::{Handle, QUEUE};
 use crate::logging::LevelHandle;
 use crate::notify;
 use crate::status::{Board, OK};
-use crate::worker::{Outlet, Worker};
+use crate::outlet::Outlet;
+use crate::worker::Worker;
 use arc_swap::ArcSwap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
+use vocar_inference::Precision;
 
 /// Why the service ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +68,8 @@ pub async fn run(layers: Layers, settings: Settings, level: LevelHandle) -> Resu
     let (commands, queue) = std::sync::mpsc::sync_channel(QUEUE);
     let (events, outlet) = mpsc::channel(bus::EVENTS);
     let (loaded, mut worker_ready) = watch::channel(false);
-    let worker = Worker::new(settings.clone(), queue, Outlet::new(events, Arc::clone(&board)));
+    let choice = hardware(&board);
+    let worker = Worker::new(settings.clone(), choice, queue, Outlet::new(events, Arc::clone(&board)));
     let thread = worker.spawn(loaded).map_err(|source| ServiceError::System { what: "starting a thread", source })?;
 
     let (reload, mut reloads) = mpsc::channel(4);
@@ -89,8 +94,10 @@ pub async fn run(layers: Layers, settings: Settings, level: LevelHandle) -> Resu
     let watchdog = tokio::spawn(watchdog(Arc::clone(&board)));
     loop {
         tokio::select! {
-            () = signals.end() => break,
-            _ = signals.hangup.recv() => { configuration.reload(None).await; }
+            wish = signals.next() => match wish {
+                Wish::End => break,
+                Wish::Reload => configuration.reload(None).await,
+            },
             Some(reply) = reloads.recv() => configuration.reload(Some(reply)).await,
             changed = worker_ready.changed() => if changed.is_err() { return Err(ServiceError::WorkerEnded); },
         }
@@ -104,6 +111,16 @@ pub async fn run(layers: Layers, settings: Settings, level: LevelHandle) -> Resu
     }
     link.abort();
     Ok(())
+}
+
+/// Looks at the machine; what it advises is the arithmetic of the acoustic model.
+fn hardware(board: &Board) -> Precision {
+    let choice = vocar_hw::choose(&vocar_hw::Machine::detect(Path::new("/")));
+    for verdict in choice.accelerators.iter().filter(|verdict| !verdict.usable) {
+        tracing::info!("accelerator {}: not used: {}", verdict.name, verdict.reason);
+    }
+    board.change(|status| status.profile.clone_from(&choice.profile.name));
+    assembly::advised(&choice)
 }
 
 /// Waits for worker and bus.
@@ -209,6 +226,13 @@ fn answer(reply: oneshot::Sender<Result<(), String>>, result: Result<(), String>
     }
 }
 
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    End,
+    Reload,
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -225,10 +249,16 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    async fn next(&mut self) -> Wish {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.hangup.recv() => Wish::Reload,
         }
+    }
+
+    /// Waits for the end; there is nothing to reload while starting.
+    async fn end(&mut self) {
+        while self.next().await == Wish::Reload {}
     }
 }

@@ -72,7 +72,7 @@ async fn transcript(emitter: &SignalEmitter<'_>, event: &Event) -> zbus::Result<
         EventKind::PartialTranscript { text } => {
             VoiceAssistant::partial_transcript(emitter, session, zone, text).await
         }
-        EventKind::FinalTranscript { text, confidence, words, alternatives } => {
+        EventKind::FinalTranscript { text, confidence, words, alternatives, .. } => {
             let details = details(event.at, words, alternatives);
             VoiceAssistant::final_transcript(emitter, session, zone, text, f64::from(*confidence), details).await
         }

@@ -21,7 +21,9 @@ pub use failure::{Code, Failure};
 
 use crate::config::{Layers, ListenMode, Scope, Settings};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use vocar_nlu::Entities;
+use vocar_nlu::domain::{car_demo_entities, read_entities};
 
 /// Vocar's command line.
 ///
@@ -69,6 +71,20 @@ pub struct Sayable {
     /// File with one sentence a line: exactly these can be said, none means anything.
     #[arg(long, value_name = "FILE", conflicts_with = "domain")]
     sentences: Option<PathBuf>,
+    /// TOML file with entities (contacts, stations, places), or `demo` for the built-in example ones.
+    #[arg(long, value_name = "FILE")]
+    entities: Option<PathBuf>,
+}
+
+impl Sayable {
+    /// The entities of `--entities`; none without it.
+    fn entities(&self) -> Result<Entities, Failure> {
+        match &self.entities {
+            None => Ok(Entities::new()),
+            Some(file) if file == Path::new("demo") => Ok(car_demo_entities()),
+            Some(file) => read_entities(file).map_err(|error| Failure::new(Code::Input, error.to_string())),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

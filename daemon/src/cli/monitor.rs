@@ -81,7 +81,7 @@ async fn watch(
 }
 
 /// A signal as one object: its name, then its arguments under the names they have in the introspection data.
-fn describe(message: &zbus::Message) -> Option<Value> {
+pub fn describe(message: &zbus::Message) -> Option<Value> {
     let header = message.header();
     let member = header.member()?.as_str().to_owned();
     let names: &[&str] = match member.as_str() {
@@ -103,7 +103,8 @@ fn describe(message: &zbus::Message) -> Option<Value> {
     Some(Value::Object(line))
 }
 
-fn print(json: bool, line: &Value) {
+/// Prints one line, as JSON or for eyes.
+pub fn print(json: bool, line: &Value) {
     let text = if json { line.to_string() } else { readable(line) };
     // Nobody reads any more: the pipe is closed, and the next signal ends the program by SIGPIPE's error.
     if writeln!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush()).is_err() {

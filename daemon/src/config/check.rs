@@ -18,6 +18,7 @@ pub struct Broken {
 pub fn check(settings: &Settings) -> Result<(), Broken> {
     within("listen.timeout_s", settings.listen.timeout_s, 1.0, 60.0)?;
     within("listen.min_confidence", settings.listen.min_confidence, 0.0, 1.0)?;
+    within("listen.confirm_below", settings.listen.confirm_below, 0.0, 1.0)?;
     within("audio.retry_s", settings.audio.retry_s, 0.1, 60.0)?;
     named("audio.device", &settings.audio.device, "\"default\" or the name of a capture device")?;
     named("audio.zone", &settings.audio.zone, "a seat zone such as \"driver\"")?;

@@ -155,10 +155,12 @@ pub struct Listen {
     pub mode: ListenMode,
     /// Phrases that wake the assistant.
     pub wake_phrases: Vec<String>,
-    /// Seconds (1 to 60) after which a push-to-talk session without a command ends.
+    /// Seconds (1 to 60) after which a push-to-talk session in which nobody speaks ends.
     pub timeout_s: f64,
     /// Least confidence (0 to 1) of an accepted command.
     pub min_confidence: f64,
+    /// Commands below this confidence (0 to 1) are carried out only after a yes; 0: never asked.
+    pub confirm_below: f64,
 }
 
 impl Default for Listen {
@@ -169,6 +171,7 @@ impl Default for Listen {
             wake_phrases: vec!["hey vocar".into()],
             timeout_s: 8.0,
             min_confidence: 0.5,
+            confirm_below: 0.0,
         }
     }
 }

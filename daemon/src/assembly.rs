@@ -1,0 +1,95 @@
+//! From settings to parts: domains, mind, ears.
+
+use crate::config::{PrecisionChoice, Settings};
+use crate::ears::{Ears, EarsError, find_bundle};
+use crate::mind::Mind;
+use std::sync::Arc;
+use vocar_inference::Precision;
+use vocar_nlu::{Domain, DomainError, UnknownName};
+use vocar_speech::decoder::DecodingGraph;
+use vocar_speech::grammar::WordGraph;
+use vocar_speech::recogniser::RecogniserConfig;
+
+/// Why there is nothing to understand.
+#[derive(Debug, thiserror::Error)]
+pub enum MindError {
+    /// A domain is malformed.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    /// `domains.disabled` names a domain that is not loaded.
+    #[error("domains.disabled: {0}")]
+    Unknown(#[from] UnknownName),
+}
+
+/// The configured domains.
+///
+/// # Errors
+/// [`DomainError`] names the file and the field.
+pub fn domains(settings: &Settings) -> Result<Vec<Arc<Domain>>, DomainError> {
+    let mut domains = Vec::new();
+    if settings.domains.car {
+        domains.push(Domain::car()?);
+    }
+    for dir in &settings.domains.dirs {
+        domains.push(Arc::new(Domain::load(dir)?));
+    }
+    Ok(domains)
+}
+
+/// Understanding as configured.
+///
+/// # Errors
+/// [`MindError`].
+pub fn mind(settings: &Settings) -> Result<Mind, MindError> {
+    let mut mind = Mind::new(domains(settings)?, single(settings.listen.confirm_below));
+    for name in &settings.domains.disabled {
+        mind.switch(name, false)?;
+    }
+    Ok(mind)
+}
+
+/// Hearing as configured, for these words.
+///
+/// # Errors
+/// [`EarsError`].
+pub fn ears(settings: &Settings, words: &WordGraph, advised: Precision) -> Result<(Ears, Arc<DecodingGraph>), EarsError> {
+    let dir = find_bundle(&settings.model.dir)?;
+    Ears::open(&dir, precision(settings.model.precision, advised), words, recogniser(settings))
+}
+
+/// How the recogniser shall decide.
+#[must_use]
+pub fn recogniser(settings: &Settings) -> RecogniserConfig {
+    let mut config = RecogniserConfig::default();
+    config.wake.phrases = settings.listen.wake_phrases.clone();
+    config.decoder.rejection = single(settings.listen.min_confidence);
+    config.no_speech_ms = milliseconds(settings.listen.timeout_s);
+    config
+}
+
+/// The arithmetic that the hardware profile advises.
+#[must_use]
+pub const fn advised(choice: &vocar_hw::Choice) -> Precision {
+    match choice.precision {
+        vocar_hw::Precision::F32 => Precision::F32,
+        vocar_hw::Precision::Int8 => Precision::Int8,
+    }
+}
+
+const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
+    match choice {
+        PrecisionChoice::Auto => advised,
+        PrecisionChoice::F32 => Precision::F32,
+        PrecisionChoice::Int8 => Precision::Int8,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a timeout is 1 to 60 s")]
+const fn milliseconds(seconds: f64) -> u32 {
+    (seconds * 1e3) as u32
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a confidence needs no more than single precision")]
+const fn single(value: f64) -> f32 {
+    value as f32
+}

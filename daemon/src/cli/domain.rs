@@ -1,0 +1,99 @@
+//! `vocar domain check|sample DIR`.
+
+use super::{Code, Common, Failure, Sayable, local};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use vocar_nlu::{Domain, check, sample};
+
+/// Options of `domain`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Load a domain, sample it, and report sentences that mean something else than they should.
+    Check {
+        /// Folder of the domain, or `car` for the built-in one.
+        dir: PathBuf,
+        /// Sentences to try.
+        #[arg(long, default_value_t = 2000)]
+        samples: usize,
+        #[command(flatten)]
+        extra: Extra,
+    },
+    /// Print sentences with their intents and slots: the columns text, intent, slots.
+    Sample {
+        /// Folder of the domain, or `car` for the built-in one.
+        dir: PathBuf,
+        /// How many sentences.
+        #[arg(short = 'n', long, default_value_t = 100)]
+        count: usize,
+        #[command(flatten)]
+        extra: Extra,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Extra {
+    /// TOML file with entities, or `demo`.
+    #[arg(long, value_name = "FILE")]
+    entities: Option<PathBuf>,
+    /// The same number gives the same sentences.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Checks or samples a domain.
+///
+/// # Errors
+/// [`Code::Input`] for a malformed domain, [`Code::No`] when a check finds contradictions.
+pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+    let (dir, extra) = match &arguments.action {
+        Action::Check { dir, extra, .. } | Action::Sample { dir, extra, .. } => (dir, extra),
+    };
+    let sayable = Sayable { domain: Vec::new(), sentences: None, entities: extra.entities.clone() };
+    let entities = sayable.entities()?;
+    let domain = load(common, dir)?;
+    match &arguments.action {
+        Action::Sample { count, .. } => {
+            println!("text\tintent\tslots");
+            for sample in sample(&domain, &entities, extra.seed, *count) {
+                println!("{}\t{}\t{}", sample.text, sample.intent, json!(sample.slots));
+            }
+            Ok(())
+        }
+        Action::Check { samples, .. } => {
+            let report = check(&domain, &entities, extra.seed, *samples);
+            if common.json {
+                println!("{}", json!(report));
+            } else {
+                println!(
+                    "{}: {} intents, {} templates, {} with a VSS path; graph of {} nodes and {} arcs, {} words",
+                    report.domain, report.intents, report.templates, report.with_vss, report.nodes, report.arcs,
+                    report.words.len()
+                );
+                for conflict in &report.conflicts {
+                    let other = conflict.understood.as_ref().map_or("nothing", |sample| sample.intent.as_str());
+                    println!("conflict: \"{}\" means {}, understood as {other}", conflict.meant.text, conflict.meant.intent);
+                }
+            }
+            if report.conflicts.is_empty() { Ok(()) } else { Err(Failure::no()) }
+        }
+    }
+}
+
+fn load(common: &Common, dir: &PathBuf) -> Result<Arc<Domain>, Failure> {
+    let built_in = dir.as_os_str() == "car";
+    let domain = if built_in { Vec::new() } else { vec![dir.clone()] };
+    let sayable = Sayable { domain, sentences: None, entities: None };
+    let settings = if built_in { crate::config::Settings::default() } else { common.settings()? };
+    local::domains(&settings, &sayable)?
+        .into_iter()
+        .next()
+        .ok_or_else(|| Failure::new(Code::Input, "no domain: give a folder, or `car`"))
+}

@@ -1,0 +1,195 @@
+//! `vocar eval MANIFEST`: how well it recognises, how fast, and at what cost.
+
+use super::manifest::{self, Row, normal};
+use super::report::{Outcome, Report};
+use super::{Code, Common, Failure, Sayable, local, mode, show};
+use crate::config::ListenMode;
+use crate::event::{Event, EventKind, Latency, SAMPLE_RATE, seconds};
+use crate::pipeline::Pipeline;
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+use vocar_speech::source::AudioSource;
+
+/// Options of `eval`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Table with the columns path and text, and for commands intent and slots (JSON object).
+    manifest: PathBuf,
+    /// How the recordings are listened to: open-mic or push-to-talk.
+    #[arg(long, default_value = "open-mic", value_parser = mode)]
+    mode: ListenMode,
+    /// Feed the audio as fast as it was spoken and measure latency by the clock on the wall.
+    #[arg(long)]
+    realtime: bool,
+    /// Seconds of silence after each recording, so that its end is found by ear and not by the end of the file.
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    tail: f64,
+    /// Print each recording's outcome, too, one JSON object a line on standard error.
+    #[arg(long)]
+    each: bool,
+    #[command(flatten)]
+    sayable: Sayable,
+}
+
+/// Plays every recording of the manifest and prints the sums.
+///
+/// # Errors
+/// [`Code::Input`] for a malformed manifest or recording.
+pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+    let rows = manifest::read(&arguments.manifest)?;
+    let settings = common.settings()?;
+    let mut pipeline = local::pipeline(&settings, &arguments.sayable)?;
+    let meaningless = arguments.sayable.sentences.is_some();
+    let mut report = Report::default();
+    for (session, row) in (1..).zip(&rows) {
+        let (outcome, computing) = listen(&mut pipeline, row, session, arguments)?;
+        report.computing += computing;
+        let right = report.add(row, &outcome, meaningless);
+        if arguments.each {
+            eprintln!("{}", line(row, &outcome, right));
+        }
+    }
+    let (cpu, rss) = cost();
+    let sums = report.to_json(cpu, rss);
+    if common.json {
+        println!("{sums}");
+    } else {
+        show::table(&sums);
+    }
+    Ok(())
+}
+
+fn line(row: &Row, outcome: &Outcome, right: bool) -> Value {
+    json!({
+        "path": row.path.display().to_string(), "right": right, "text": row.text, "intent": row.intent,
+        "heard": outcome.transcripts, "intents": outcome.intents, "latency_ms": outcome.latencies,
+    })
+}
+
+/// Plays one recording; returns what came of it and the pipeline's computing time.
+fn listen(
+    pipeline: &mut Pipeline,
+    row: &Row,
+    session: u64,
+    arguments: &Arguments,
+) -> Result<(Outcome, Duration), Failure> {
+    let source = AudioSource::open(&row.path).map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+    pipeline
+        .begin(session, "driver", arguments.mode)
+        .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+    let mut listener = Listener {
+        pipeline,
+        outcome: Outcome::default(),
+        computing: Duration::ZERO,
+        begin: Instant::now(),
+        fed: 0,
+        spoken: 0,
+        realtime: arguments.realtime,
+    };
+    local::play(source, |samples| listener.feed(samples))?;
+    listener.outcome.seconds = seconds(listener.fed);
+    listener.silence(arguments.tail)?;
+    listener.finish()?;
+    Ok((listener.outcome, listener.computing))
+}
+
+struct Listener<'a> {
+    pipeline: &'a mut Pipeline,
+    outcome: Outcome,
+    computing: Duration,
+    begin: Instant,
+    /// Samples fed so far.
+    fed: u64,
+    /// End of the last word of the newest transcript, in samples.
+    spoken: u64,
+    realtime: bool,
+}
+
+impl Listener<'_> {
+    fn feed(&mut self, samples: &[f32]) -> Result<(), Failure> {
+        self.fed += samples.len() as u64;
+        if self.realtime {
+            let due = self.begin + Duration::from_secs_f64(seconds(self.fed));
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let begin = Instant::now();
+        let mut events = Vec::new();
+        let result = self.pipeline.push(samples, &mut |event| events.push(event));
+        self.computing += begin.elapsed();
+        self.take(events);
+        result.map_err(|error| Failure::new(Code::Bundle, error.to_string()))
+    }
+
+    fn silence(&mut self, tail: f64) -> Result<(), Failure> {
+        let piece = [0.0; 320];
+        let end = self.fed + samples(tail);
+        while self.fed < end {
+            self.feed(&piece)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let mut events = Vec::new();
+        let result = self.pipeline.finish(&mut |event| events.push(event));
+        self.computing += begin.elapsed();
+        self.take(events);
+        result.map_err(|error| Failure::new(Code::Bundle, error.to_string()))
+    }
+
+    fn take(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event.kind {
+                EventKind::FinalTranscript { text, words, .. } => {
+                    self.spoken = words.last().map_or(event.at, |word| word.end);
+                    self.outcome.transcripts.push(normal(&text));
+                }
+                EventKind::IntentRecognized { intent, latency, .. } => {
+                    self.outcome.latencies.push(self.latency(&latency));
+                    self.outcome.intents.push((intent.name, slots(&intent.slots)));
+                }
+                EventKind::DialogueTurn { intent, .. } => {
+                    self.outcome.intents.push((intent.name, slots(&intent.slots)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// From the end of the last word to now: by the wall's clock in real time, else sample time plus computing time.
+    fn latency(&self, latency: &Latency) -> f64 {
+        if self.realtime {
+            (self.begin.elapsed().as_secs_f64() - seconds(self.spoken)) * 1e3
+        } else {
+            latency.total_ms()
+        }
+    }
+}
+
+fn slots(slots: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(slots) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative tails become 0")]
+fn samples(seconds: f64) -> u64 {
+    (seconds * SAMPLE_RATE as f64) as u64
+}
+
+/// Processor seconds and resident megabytes of this process.
+#[allow(clippy::cast_precision_loss, reason = "figures of a report")]
+fn cost() -> (f64, f64) {
+    let Ok(mut system) = System::new() else { return (0.0, 0.0) };
+    let me = Pid::from_u32(std::process::id());
+    let what = ProcessRefreshKind::nothing().with_cpu().with_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), true, what);
+    system.process(me).map_or((0.0, 0.0), |process| {
+        (process.accumulated_cpu_time() as f64 / 1e3, process.memory() as f64 / 1e6)
+    })
+}

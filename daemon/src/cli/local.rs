@@ -1,0 +1,95 @@
+//! The pipeline inside the command line, for recordings.
+
+use super::{Code, Failure, Sayable};
+use crate::assembly;
+use crate::config::Settings;
+use crate::ears::EarsError;
+use crate::mind::Mind;
+use crate::pipeline::{Language, Pipeline};
+use std::path::Path;
+use std::sync::Arc;
+use vocar_nlu::{Domain, Understander};
+use vocar_speech::grammar::WordGraph;
+use vocar_speech::resample::Resampler;
+use vocar_speech::source::AudioSource;
+
+/// Samples (16 kHz) given to the pipeline at a time: 20 ms, about what a microphone delivers.
+const PIECE: usize = 320;
+
+/// Domains of the command line, else of the configuration.
+///
+/// # Errors
+/// [`Code::Input`] names the file and field of a malformed domain.
+pub fn domains(settings: &Settings, sayable: &Sayable) -> Result<Vec<Arc<Domain>>, Failure> {
+    let loaded = if sayable.domain.is_empty() {
+        assembly::domains(settings)
+    } else {
+        sayable.domain.iter().map(|dir| Domain::load(dir).map(Arc::new)).collect()
+    };
+    loaded.map_err(|error| Failure::new(Code::Input, error.to_string()))
+}
+
+/// Understanding with the command line's domains and entities.
+///
+/// # Errors
+/// [`Code::Input`] for malformed domains or entities.
+pub fn understander(settings: &Settings, sayable: &Sayable) -> Result<Understander, Failure> {
+    let mut understander = Understander::new(domains(settings, sayable)?);
+    for (list, values) in sayable.entities()? {
+        understander.set_entities(&list, &values).map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+    }
+    Ok(understander)
+}
+
+/// A pipeline with ears.
+///
+/// # Errors
+/// [`Code::Bundle`] without a usable bundle, [`Code::Input`] for a malformed domain or list of sentences.
+pub fn pipeline(settings: &Settings, sayable: &Sayable) -> Result<Pipeline, Failure> {
+    let (mut mind, language) = match &sayable.sentences {
+        Some(file) => (Mind::new(Vec::new(), 0.0), Language::Sentences(sentences(file)?)),
+        None => (Mind::new(domains(settings, sayable)?, 0.0), Language::Domains),
+    };
+    for (list, values) in sayable.entities()? {
+        mind.set_entities(&list, &values).map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+    }
+    let mut pipeline = Pipeline::new(mind, language, settings.audio.zone.clone());
+    let ears = assembly::ears(settings, &pipeline.words(), assembly::advised(&super::hw::look(Path::new("/")))).map_err(|error| match error {
+        EarsError::Grammar(error) => Failure::new(Code::Input, error.to_string()),
+        other => Failure::new(Code::Bundle, other.to_string()),
+    })?;
+    pipeline.set_ears(Some(ears));
+    Ok(pipeline)
+}
+
+fn sentences(file: &Path) -> Result<WordGraph, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(Code::Input, format!("{}: {error}", file.display())))?;
+    let lines: Vec<String> =
+        text.lines().map(|line| line.trim().to_lowercase()).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() {
+        return Err(Failure::new(
+            Code::Input,
+            format!("{}: holds no sentence: write one a line", file.display()),
+        ));
+    }
+    Ok(WordGraph::from_sentences(lines))
+}
+
+/// A recording as 16 kHz samples, at most 20 ms at a time.
+///
+/// # Errors
+/// [`Code::Input`] names the recording and what is wrong with it, or whatever `take` fails with.
+pub fn play(mut source: AudioSource, mut take: impl FnMut(&[f32]) -> Result<(), Failure>) -> Result<(), Failure> {
+    let unusable = |error: &dyn std::fmt::Display| Failure::new(Code::Input, error.to_string());
+    let mut resampler = Resampler::new(source.rate()).map_err(|error| unusable(&error))?;
+    let mut samples = Vec::new();
+    while let Some(chunk) = source.next_chunk().map_err(|error| unusable(&error))? {
+        samples.clear();
+        resampler.push(chunk, &mut samples).map_err(|error| unusable(&error))?;
+        samples.chunks(PIECE).try_for_each(&mut take)?;
+    }
+    samples.clear();
+    resampler.flush(&mut samples).map_err(|error| unusable(&error))?;
+    samples.chunks(PIECE).try_for_each(&mut take)
+}

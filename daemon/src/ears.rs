@@ -1,0 +1,160 @@
+//! Hearing, assembled: bundle, acoustic model, lexicon and recogniser of one language.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vocar_inference::{AcousticModel, Bundle, BundleError, LoadError, Precision};
+use vocar_speech::decoder::DecodingGraph;
+use vocar_speech::grammar::{GrammarError, WordGraph};
+use vocar_speech::lexicon::Lexicon;
+use vocar_speech::event::SpeechEvent;
+use vocar_speech::recogniser::{Mode, Recogniser, RecogniserConfig, RecogniserError};
+use vocar_speech::resource::ResourceError;
+
+/// Why nothing can be heard. Each text names the file and the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum EarsError {
+    /// No folder of the search path holds a bundle.
+    #[error("no speech bundle found (looked in {}): install one, or set model.dir", list(.0))]
+    NoBundle(Vec<PathBuf>),
+    /// The bundle is damaged or of another format.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The acoustic model does not load.
+    #[error(transparent)]
+    Model(#[from] LoadError),
+    /// A file of the bundle is malformed.
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
+    /// What can be said cannot be compiled.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
+    /// Recognition failed.
+    #[error(transparent)]
+    Recogniser(#[from] RecogniserError),
+}
+
+fn list(dirs: &[PathBuf]) -> String {
+    dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// One recogniser with what is needed to give it other words.
+pub struct Ears {
+    recogniser: Recogniser,
+    lexicon: Lexicon,
+    backend: String,
+}
+
+impl std::fmt::Debug for Ears {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ears").field("backend", &self.backend).finish_non_exhaustive()
+    }
+}
+
+impl Ears {
+    /// Loads the bundle in `dir`; the network and the lexicon with the graph load side by side.
+    ///
+    /// # Errors
+    /// [`EarsError`] names what is missing or wrong.
+    pub fn open(
+        dir: &Path,
+        precision: Precision,
+        words: &WordGraph,
+        config: RecogniserConfig,
+    ) -> Result<(Self, Arc<DecodingGraph>), EarsError> {
+        let bundle = Bundle::open(dir)?;
+        let precision = available(&bundle, precision);
+        let (model, spelled) = std::thread::scope(|scope| {
+            let model = scope.spawn(|| AcousticModel::load(&bundle, precision));
+            let spelled = spell(&bundle, words);
+            (model.join(), spelled)
+        });
+        let model = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let (lexicon, graph) = spelled?;
+        let backend = format!("{}-{}", model.engine(), model.precision());
+        let recogniser = Recogniser::new(&bundle, model, Arc::clone(&graph), config)?;
+        Ok((Self { recogniser, lexicon, backend }, graph))
+    }
+
+    /// What computes, such as `tract-int8`.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// Spells a word graph in phones.
+    ///
+    /// # Errors
+    /// [`GrammarError`] for a graph without sentences or with unpronounceable words.
+    pub fn compile(&self, words: &WordGraph) -> Result<Arc<DecodingGraph>, GrammarError> {
+        DecodingGraph::compile(words, &self.lexicon).map(Arc::new)
+    }
+
+    /// Listens for other words; between utterances only.
+    pub fn set_graph(&mut self, graph: Arc<DecodingGraph>) {
+        self.recogniser.set_graph(graph);
+    }
+
+    /// Begins a session: sample times count from here.
+    pub fn listen(&mut self, mode: Mode) {
+        self.recogniser.listen(mode);
+    }
+
+    /// Takes samples (16 kHz, -1 to 1).
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn push(&mut self, samples: &[f32], sink: &mut dyn FnMut(SpeechEvent)) -> Result<(), EarsError> {
+        Ok(self.recogniser.push(samples, sink)?)
+    }
+
+    /// The audio has ended: decides on what was heard.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn finish(&mut self, sink: &mut dyn FnMut(SpeechEvent)) -> Result<(), EarsError> {
+        Ok(self.recogniser.finish(sink)?)
+    }
+
+    /// Forgets what was heard.
+    pub fn cancel(&mut self) {
+        self.recogniser.cancel();
+    }
+}
+
+/// A bundle need not hold every precision; what it has is better than nothing.
+fn available(bundle: &Bundle, wanted: Precision) -> Precision {
+    bundle.precisions().find(|there| *there == wanted).or_else(|| bundle.precisions().last()).unwrap_or(wanted)
+}
+
+fn spell(bundle: &Bundle, words: &WordGraph) -> Result<(Lexicon, Arc<DecodingGraph>), EarsError> {
+    let lexicon = Lexicon::load(bundle)?;
+    let graph = DecodingGraph::compile(words, &lexicon)?;
+    Ok((lexicon, Arc::new(graph)))
+}
+
+/// Finds the bundle: the configured folder, else the first of the usual ones.
+///
+/// # Errors
+/// [`EarsError::NoBundle`] with the folders that were looked at.
+pub fn find_bundle(configured: &Path) -> Result<PathBuf, EarsError> {
+    if !configured.as_os_str().is_empty() {
+        return Ok(configured.to_path_buf());
+    }
+    let places = usual_places();
+    match places.iter().find(|dir| dir.join("manifest.toml").exists()) {
+        Some(dir) => Ok(dir.clone()),
+        None => Err(EarsError::NoBundle(places)),
+    }
+}
+
+fn usual_places() -> Vec<PathBuf> {
+    let data = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+    let mut places: Vec<PathBuf> = data.into_iter().map(|dir| dir.join("vocar/models/speech-en")).collect();
+    places.push("/usr/share/vocar/models/speech-en".into());
+    if let Ok(program) = std::env::current_exe() {
+        places.extend(program.ancestors().skip(1).take(5).map(|dir| dir.join("models/speech-en")));
+    }
+    places
+}

@@ -1,0 +1,373 @@
+//! One pipeline, live and on recordings: samples in, events out. Its clock is the sample count, so that what passes
+//! on recordings is the very code that runs in the vehicle.
+
+use crate::bridge::word_graph;
+use crate::config::ListenMode;
+use crate::ears::{Ears, EarsError};
+use crate::event::{Event, EventKind, Latency, SAMPLE_RATE, Source, Stage, Stages, WordTime};
+use crate::mind::{Mind, Outcome, Reading};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use vocar_nlu::Intent;
+use vocar_speech::decoder::DecodingGraph;
+use vocar_speech::grammar::{GrammarError, WordGraph};
+use vocar_speech::event::{Hypothesis, Recognition, RejectReason, SpeechEvent, StageTimes, Word};
+use vocar_speech::recogniser::Mode;
+
+/// Where events go.
+pub type Sink<'a> = dyn FnMut(Event) + 'a;
+
+/// What can be said.
+#[derive(Debug, Clone)]
+pub enum Language {
+    /// What the domains of the mind understand.
+    Domains,
+    /// Exactly these sentences; they mean nothing.
+    Sentences(WordGraph),
+}
+
+/// Recogniser, understanding and dialogue.
+#[derive(Debug)]
+pub struct Pipeline {
+    mind: Mind,
+    ears: Option<Ears>,
+    language: Language,
+    graphs: Graphs,
+    session: Session,
+    heard: Vec<SpeechEvent>,
+    /// Samples the ears have heard since they were made; the recogniser counts from there.
+    pushed: u64,
+}
+
+/// Who listens for what.
+#[derive(Debug, Clone)]
+struct Session {
+    id: u64,
+    zone: String,
+    mode: ListenMode,
+    /// The recogniser's count at the session's first sample.
+    origin: u64,
+    /// The speaker was asked something: the next utterance is the answer, without button or wake phrase.
+    answering: bool,
+}
+
+/// Compiled graphs of the two contexts without an open question: addressed, and open microphone.
+#[derive(Debug, Default)]
+struct Graphs {
+    addressed: Option<Arc<DecodingGraph>>,
+    open: Option<Arc<DecodingGraph>>,
+}
+
+impl Graphs {
+    const fn of(&mut self, addressed: bool) -> &mut Option<Arc<DecodingGraph>> {
+        if addressed { &mut self.addressed } else { &mut self.open }
+    }
+}
+
+impl Pipeline {
+    /// A pipeline that hears nothing yet.
+    #[must_use]
+    pub fn new(mind: Mind, language: Language, zone: String) -> Self {
+        let session = Session { id: 0, zone, mode: ListenMode::PushToTalk, origin: 0, answering: false };
+        Self { mind, ears: None, language, graphs: Graphs::default(), session, heard: Vec::new(), pushed: 0 }
+    }
+
+    /// All that may be said now, as a word graph.
+    #[must_use]
+    pub fn words(&self) -> WordGraph {
+        match &self.language {
+            Language::Domains => word_graph(self.mind.graph()),
+            Language::Sentences(words) => words.clone(),
+        }
+    }
+
+    /// Gives the pipeline ears whose graph was compiled from [`Self::words`].
+    pub fn set_ears(&mut self, ears: Option<(Ears, Arc<DecodingGraph>)>) {
+        self.graphs = Graphs::default();
+        self.pushed = 0;
+        self.session.origin = 0;
+        self.ears = ears.map(|(ears, graph)| {
+            *self.graphs.of(self.is_addressed()) = Some(graph);
+            ears
+        });
+    }
+
+    /// What computes the acoustic model, if anything does.
+    #[must_use]
+    pub fn backend(&self) -> Option<&str> {
+        self.ears.as_ref().map(Ears::backend)
+    }
+
+    /// Understanding, to look at.
+    #[must_use]
+    pub const fn mind(&self) -> &Mind {
+        &self.mind
+    }
+
+    /// Changes what is understood, then listens for it: at once between utterances.
+    ///
+    /// # Errors
+    /// What `change` fails with.
+    pub fn change_mind<T, E>(&mut self, change: impl FnOnce(&mut Mind) -> Result<T, E>) -> Result<T, E> {
+        let result = change(&mut self.mind)?;
+        self.graphs = Graphs::default();
+        Ok(result)
+    }
+
+    /// Begins a session. Sample times count from here.
+    ///
+    /// # Errors
+    /// [`GrammarError`] when what can be said cannot be compiled.
+    pub fn begin(&mut self, id: u64, zone: &str, mode: ListenMode) -> Result<(), GrammarError> {
+        self.session = Session { id, zone: zone.to_owned(), mode, origin: self.pushed, answering: false };
+        self.mind.begin(self.is_addressed());
+        self.tune()?;
+        self.listen(mode);
+        Ok(())
+    }
+
+    /// Takes samples (16 kHz, -1 to 1).
+    ///
+    /// # Errors
+    /// [`EarsError`] when recognition fails; nothing is heard without ears.
+    pub fn push(&mut self, samples: &[f32], sink: &mut Sink<'_>) -> Result<(), EarsError> {
+        self.pushed += samples.len() as u64;
+        self.with_ears(sink, |ears, heard| ears.push(samples, heard))
+    }
+
+    /// The audio has ended: decides on what was heard.
+    ///
+    /// # Errors
+    /// [`EarsError`] when recognition fails.
+    pub fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), EarsError> {
+        self.with_ears(sink, Ears::finish)
+    }
+
+    /// Forgets what was heard and asked.
+    pub fn cancel(&mut self) {
+        if let Some(ears) = &mut self.ears {
+            ears.cancel();
+        }
+        self.mind.begin(self.is_addressed());
+    }
+
+    /// The readings of a text, best first. With `announce` the best one is carried out like a spoken one.
+    pub fn interpret(&mut self, text: &str, announce: bool, sink: &mut Sink<'_>) -> Vec<Intent> {
+        let begin = Instant::now();
+        let readings = self.mind.interpret(text);
+        if announce {
+            let outcome = self.mind.hear(&[Reading { text: text.to_owned(), confidence: 1.0 }]);
+            let latency = Latency { understand_ms: milliseconds(begin.elapsed()), ..Latency::default() };
+            self.carry_out(outcome, 0, Source::Text, latency, sink);
+        }
+        readings
+    }
+
+    /// Answers a confirmation; false when nothing waits for one.
+    pub fn confirm(&mut self, yes: bool, sink: &mut Sink<'_>) -> bool {
+        let Some(outcome) = self.mind.confirm(yes) else { return false };
+        self.carry_out(outcome, 0, Source::Text, Latency::default(), sink);
+        if let Err(error) = self.resume() {
+            tracing::error!("after the confirmation: {error}");
+        }
+        true
+    }
+
+    fn is_addressed(&self) -> bool {
+        self.session.mode != ListenMode::OpenMic
+    }
+
+    fn with_ears(
+        &mut self,
+        sink: &mut Sink<'_>,
+        hear: impl FnOnce(&mut Ears, &mut dyn FnMut(SpeechEvent)) -> Result<(), EarsError>,
+    ) -> Result<(), EarsError> {
+        let Some(ears) = &mut self.ears else { return Ok(()) };
+        let mut heard = std::mem::take(&mut self.heard);
+        let begin = Instant::now();
+        let result = hear(ears, &mut |event| heard.push(event));
+        let spent = begin.elapsed();
+        for event in heard.drain(..) {
+            self.digest(event, spent, sink)?;
+        }
+        self.heard = heard;
+        result
+    }
+
+    /// Turns one event of the recogniser into events of the pipeline. `spent` is the computing time behind it.
+    fn digest(&mut self, event: SpeechEvent, spent: Duration, sink: &mut Sink<'_>) -> Result<(), EarsError> {
+        match event {
+            SpeechEvent::SpeechStarted { at } => self.emit(self.time(at), EventKind::SpeechStarted, sink),
+            SpeechEvent::SpeechEnded { at } => self.emit(self.time(at), EventKind::SpeechEnded, sink),
+            SpeechEvent::WakeDetected { at, phrase, score } => {
+                self.emit(self.time(at), EventKind::WakeDetected { phrase, score }, sink);
+            }
+            SpeechEvent::Partial(partial) => {
+                self.emit(self.time(partial.at), EventKind::PartialTranscript { text: partial.text }, sink);
+            }
+            SpeechEvent::Rejected { at, reason, best } => {
+                self.refuse(self.time(at), Stage::Recogniser, why(reason), best.as_ref(), sink);
+                self.mind.begin(self.is_addressed());
+                self.resume()?;
+            }
+            SpeechEvent::Final(recognition) => self.understand(&recognition, spent, sink)?,
+        }
+        Ok(())
+    }
+
+    fn understand(
+        &mut self,
+        recognition: &Recognition,
+        spent: Duration,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), EarsError> {
+        let at = self.time(recognition.decided_at);
+        self.emit(at, self.transcript(recognition), sink);
+        if matches!(self.language, Language::Sentences(_)) {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        let readings: Vec<Reading> = recognition
+            .hypotheses
+            .iter()
+            .map(|hypothesis| Reading { text: hypothesis.text(), confidence: hypothesis.confidence })
+            .collect();
+        let was_asking = self.mind.is_asking();
+        let outcome = self.mind.hear(&readings);
+        let latency = Latency {
+            endpoint_ms: samples_to_ms(recognition.waited()),
+            recognise_ms: milliseconds(spent),
+            understand_ms: milliseconds(begin.elapsed()),
+        };
+        match outcome {
+            Outcome::Nothing => {
+                let stage = if was_asking { Stage::Dialogue } else { Stage::Understanding };
+                self.refuse(at, stage, "the words are no command", Some(recognition), sink);
+            }
+            outcome => self.carry_out(outcome, at, Source::Speech, latency, sink),
+        }
+        self.resume()?;
+        Ok(())
+    }
+
+    /// After an utterance: listens for the answer if something was asked, else for what the session is for.
+    fn resume(&mut self) -> Result<(), GrammarError> {
+        let asking = self.mind.is_asking();
+        if asking {
+            self.tune()?;
+            self.listen(ListenMode::PushToTalk);
+        } else if self.session.answering {
+            self.tune()?;
+            self.listen(self.session.mode);
+        }
+        self.session.answering = asking;
+        Ok(())
+    }
+
+    fn listen(&mut self, mode: ListenMode) {
+        if let Some(ears) = &mut self.ears {
+            ears.listen(match mode {
+                ListenMode::PushToTalk => Mode::PushToTalk,
+                ListenMode::Wake => Mode::Wake,
+                ListenMode::OpenMic => Mode::OpenMic,
+            });
+        }
+    }
+
+    fn carry_out(&self, outcome: Outcome, at: u64, source: Source, latency: Latency, sink: &mut Sink<'_>) {
+        match outcome {
+            Outcome::Command(intent) => self.emit(at, EventKind::IntentRecognized { intent, source, latency }, sink),
+            Outcome::Question { turn, prompt, intent } => {
+                self.emit(at, EventKind::DialogueTurn { turn, prompt, intent }, sink);
+            }
+            Outcome::Withdrawn => self.refuse(at, Stage::Dialogue, "withdrawn by the speaker", None, sink),
+            Outcome::Nothing => self.refuse(at, Stage::Understanding, "the words are no command", None, sink),
+        }
+    }
+
+    fn refuse(&self, at: u64, stage: Stage, reason: &str, best: Option<&Recognition>, sink: &mut Sink<'_>) {
+        let best = best.and_then(|best| best.hypotheses.first());
+        let kind = EventKind::Rejected {
+            stage,
+            reason: reason.to_owned(),
+            text: best.map(Hypothesis::text),
+            confidence: best.map(|best| best.confidence),
+        };
+        self.emit(at, kind, sink);
+    }
+
+    /// Makes the recogniser listen for what may be said now.
+    fn tune(&mut self) -> Result<(), GrammarError> {
+        let words = (self.mind.is_asking() || self.graphs.of(self.is_addressed()).is_none()).then(|| self.words());
+        let (asking, addressed) = (self.mind.is_asking(), self.is_addressed());
+        let Some(ears) = &mut self.ears else { return Ok(()) };
+        let graph = match (words, self.graphs.of(addressed)) {
+            (Some(words), cached) => {
+                let graph = ears.compile(&words)?;
+                if !asking {
+                    *cached = Some(Arc::clone(&graph));
+                }
+                graph
+            }
+            (None, Some(cached)) => Arc::clone(cached),
+            (None, None) => return Ok(()),
+        };
+        ears.set_graph(graph);
+        Ok(())
+    }
+
+    /// Sample time within the session.
+    const fn time(&self, at: u64) -> u64 {
+        at.saturating_sub(self.session.origin)
+    }
+
+    fn transcript(&self, recognition: &Recognition) -> EventKind {
+        let best = recognition.best();
+        let word = |word: &Word| WordTime {
+            text: word.text.clone(),
+            start: self.time(word.start),
+            end: self.time(word.end),
+            confidence: word.confidence,
+        };
+        EventKind::FinalTranscript {
+            text: best.text(),
+            confidence: best.confidence,
+            words: best.words.iter().map(word).collect(),
+            alternatives: recognition.hypotheses.iter().skip(1).map(Hypothesis::text).collect(),
+            stages: stages(&recognition.trace),
+        }
+    }
+
+    fn emit(&self, at: u64, kind: EventKind, sink: &mut Sink<'_>) {
+        sink(Event { session: self.session.id, zone: self.session.zone.clone(), at, kind });
+    }
+}
+
+/// The reason in words.
+const fn why(reason: RejectReason) -> &'static str {
+    match reason {
+        RejectReason::NoSpeech => "nobody spoke in time",
+        RejectReason::NotASentence => "not like any command",
+        RejectReason::LowConfidence => "not enough like a command",
+        RejectReason::TooLong => "longer than any command",
+    }
+}
+
+fn stages(trace: &StageTimes) -> Stages {
+    Stages {
+        voice_ms: milliseconds(trace.voice),
+        features_ms: milliseconds(trace.features),
+        acoustic_ms: milliseconds(trace.acoustic),
+        decoding_ms: milliseconds(trace.decoding),
+        steps: trace.steps,
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+#[allow(clippy::cast_precision_loss, reason = "2^53 samples are 18,000 years")]
+fn samples_to_ms(samples: u64) -> f64 {
+    samples as f64 * 1e3 / SAMPLE_RATE as f64
+}
