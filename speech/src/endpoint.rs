@@ -1,0 +1,161 @@
+//! When an utterance is over.
+//!
+//! A sentence that is complete and cannot go on needs only as much silence as tells a pause from a stop consonant;
+//! one that could go on gets time for it; one that is incomplete gets more. The judgement is a pure function.
+
+use crate::decoder::Progress;
+
+/// How long to wait, in milliseconds of silence unless said otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointConfig {
+    /// After a complete sentence that cannot go on.
+    pub complete_ms: u32,
+    /// After a complete sentence that could go on.
+    pub may_go_on_ms: u32,
+    /// After an incomplete one.
+    pub incomplete_ms: u32,
+    /// A complete sentence must beat every incomplete one by this, nats, to be over early.
+    pub lead: f32,
+    /// No utterance is longer than this, milliseconds in all.
+    pub longest_ms: u32,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        EndpointConfig {
+            complete_ms: 90,
+            may_go_on_ms: 400,
+            incomplete_ms: 700,
+            lead: 6.0,
+            longest_ms: 15_000,
+        }
+    }
+}
+
+/// What is known at some time of an utterance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Situation {
+    /// How far the decoder has come.
+    pub progress: Progress,
+    /// Milliseconds the decoder's best path has been silent for.
+    pub decoder_silence_ms: u32,
+    /// Milliseconds without voice, by the voice activity detector.
+    pub voice_silence_ms: u32,
+    /// Milliseconds since the utterance began.
+    pub length_ms: u32,
+}
+
+/// Why an utterance is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The sentence is complete.
+    Complete,
+    /// It is not, but the speaker has stopped.
+    Stopped,
+    /// It has become too long.
+    TooLong,
+}
+
+impl EndpointConfig {
+    /// Whether the utterance is over, and why.
+    pub fn judge(&self, now: &Situation) -> Option<EndReason> {
+        if now.length_ms >= self.longest_ms {
+            return Some(EndReason::TooLong);
+        }
+        // The detector hears the newest samples but takes a weak ending for silence; the decoder has to agree that
+        // the last word is over, then the longer of the two counts.
+        let silence = now.decoder_silence_ms.max(now.voice_silence_ms);
+        let said = now.progress.complete && now.progress.words > 0 && now.decoder_silence_ms > 0;
+        if said && now.progress.lead >= self.lead {
+            let needed = if now.progress.may_go_on {
+                self.may_go_on_ms
+            } else {
+                self.complete_ms
+            };
+            if silence >= needed {
+                return Some(EndReason::Complete);
+            }
+        }
+        (now.voice_silence_ms >= self.incomplete_ms).then_some(EndReason::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn situation(complete: bool, may_go_on: bool, silence_ms: u32) -> Situation {
+        Situation {
+            progress: Progress {
+                frames: 50,
+                words: 3,
+                silent_frames: silence_ms / 30,
+                complete,
+                may_go_on,
+                lead: 20.0,
+            },
+            decoder_silence_ms: silence_ms,
+            voice_silence_ms: silence_ms,
+            length_ms: 2000,
+        }
+    }
+
+    /// The first silence, in steps of 10 ms, that ends the utterance.
+    fn ends_after(
+        change: impl Fn(&mut Situation),
+        complete: bool,
+        may_go_on: bool,
+    ) -> Option<(u32, EndReason)> {
+        (0..200).map(|step| step * 10).find_map(|silence| {
+            let mut now = situation(complete, may_go_on, silence);
+            change(&mut now);
+            EndpointConfig::default()
+                .judge(&now)
+                .map(|reason| (silence, reason))
+        })
+    }
+
+    #[test]
+    fn the_more_may_come_the_longer_the_wait() {
+        let plain = |_: &mut Situation| {};
+        assert_eq!(
+            ends_after(plain, true, false),
+            Some((90, EndReason::Complete))
+        );
+        assert_eq!(
+            ends_after(plain, true, true),
+            Some((400, EndReason::Complete))
+        );
+        assert_eq!(
+            ends_after(plain, false, true),
+            Some((700, EndReason::Stopped))
+        );
+    }
+
+    #[test]
+    fn a_rival_that_goes_on_delays_the_end() {
+        assert_eq!(
+            ends_after(|now| now.progress.lead = 2.0, true, false),
+            Some((700, EndReason::Stopped))
+        );
+    }
+
+    #[test]
+    fn nobody_is_cut_off_in_the_last_word() {
+        assert_eq!(
+            ends_after(|now| now.decoder_silence_ms = 0, true, false),
+            Some((700, EndReason::Stopped))
+        );
+    }
+
+    #[test]
+    fn noise_that_never_ends_is_cut() {
+        let mut now = situation(false, true, 0);
+        assert_eq!(EndpointConfig::default().judge(&now), None);
+        now.length_ms = 15_000;
+        assert_eq!(
+            EndpointConfig::default().judge(&now),
+            Some(EndReason::TooLong)
+        );
+    }
+}
