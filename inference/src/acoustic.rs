@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use vocar_hw::Precision;
+
 use crate::bundle::Bundle;
 use crate::engine::{Engine, EngineError, Session, Signature};
-use crate::manifest::{Acoustic, Precision};
+use crate::manifest::Acoustic;
 use crate::tract::TractEngine;
 
 /// Why an acoustic model could not be loaded.

@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use vocar_hw::Precision;
 
-use crate::manifest::{FORMAT, Manifest, Precision};
+use crate::manifest::{FORMAT, Manifest};
 
 const MANIFEST: &str = "manifest.toml";
 

@@ -15,6 +15,7 @@ pub use acoustic::{AcousticModel, AcousticSession, LoadError};
 pub use bundle::{Bundle, BundleError, sha256_hex};
 pub use engine::{Engine, EngineError, Session, Signature};
 pub use manifest::{
-    Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Precision, Topology,
+    Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use tract::TractEngine;
+pub use vocar_hw::Precision;

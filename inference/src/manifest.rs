@@ -1,9 +1,9 @@
 //! What `manifest.toml` of a bundle says.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use vocar_hw::Precision;
 
 /// The bundle format this build reads.
 pub const FORMAT: i64 = 1;
@@ -91,25 +91,6 @@ impl Acoustic {
 pub enum Topology {
     /// Column `2u` is the first frame of unit `u`, column `2u + 1` any further frame of it.
     BeginContinue,
-}
-
-/// Number format of a network's weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats throughout.
-    F32,
-    /// 8-bit weights, activations quantised as they come.
-    Int8,
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::F32 => "f32",
-            Precision::Int8 => "int8",
-        })
-    }
 }
 
 /// Files that turn words into phone units.
