@@ -1,7 +1,10 @@
 //! Hearing: from samples to words.
 //!
 //! Audio enters through [`source`] (files, standard input) or [`capture`] (microphones), becomes 16 kHz mono in
-//! [`resample`], features in [`frontend`] and stretches of speech in [`vad`]. Nothing here knows of intents or D-Bus.
+//! [`resample`], features in [`frontend`] and stretches of speech in [`vad`]. What may be said is a [`grammar`], spelled by
+//! the [`lexicon`] (and [`g2p`] for other words) and searched by the [`decoder`]; [`wake`] finds the wake phrase and
+//! [`endpoint`] the end. The [`recogniser`] puts them together and reports [`event`]s. Nothing here knows of intents or
+//! D-Bus.
 
 pub mod capture;
 pub mod decoder;

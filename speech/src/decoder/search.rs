@@ -288,12 +288,8 @@ impl Decoder {
             .filter(|arrival| arrival.history != START)
             .filter_map(|arrival| {
                 let cost = self.graph.entries[arrival.entry as usize].final_cost;
-                cost.is_finite().then(|| {
-                    (
-                        arrival.score - cost * self.config.grammar_scale,
-                        arrival.history,
-                    )
-                })
+                let score = arrival.score - cost * self.config.grammar_scale;
+                cost.is_finite().then_some((score, arrival.history))
             })
             .collect();
         self.arrivals = arrivals;
