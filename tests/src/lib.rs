@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod programs;
 pub mod service;
+pub mod sound;
 
 pub use bus::Bus;
 pub use programs::{program, vocar};
