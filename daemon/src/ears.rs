@@ -14,7 +14,10 @@ use vocar_speech::resource::ResourceError;
 #[derive(Debug, thiserror::Error)]
 pub enum EarsError {
     /// No folder of the search path holds a bundle.
-    #[error("no speech bundle found (looked in {}): install one, or set model.dir", list(.0))]
+    #[error(
+        "no speech bundle found (looked in {}, and for models/speech-en above the program): install one, or set model.dir",
+        list(.0)
+    )]
     NoBundle(Vec<PathBuf>),
     /// The bundle is damaged or of another format.
     #[error(transparent)]
@@ -141,20 +144,25 @@ pub fn find_bundle(configured: &Path) -> Result<PathBuf, EarsError> {
         return Ok(configured.to_path_buf());
     }
     let places = usual_places();
-    match places.iter().find(|dir| dir.join("manifest.toml").exists()) {
+    let nearby = above_the_program();
+    match places.iter().chain(&nearby).find(|dir| dir.join("manifest.toml").exists()) {
         Some(dir) => Ok(dir.clone()),
         None => Err(EarsError::NoBundle(places)),
     }
 }
 
+/// Where bundles are installed.
 fn usual_places() -> Vec<PathBuf> {
     let data = std::env::var_os("XDG_DATA_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
     let mut places: Vec<PathBuf> = data.into_iter().map(|dir| dir.join("vocar/models/speech-en")).collect();
     places.push("/usr/share/vocar/models/speech-en".into());
-    if let Ok(program) = std::env::current_exe() {
-        places.extend(program.ancestors().skip(1).take(5).map(|dir| dir.join("models/speech-en")));
-    }
     places
+}
+
+/// Where a bundle lies when the program runs where it was built.
+fn above_the_program() -> Vec<PathBuf> {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.ancestors().skip(1).take(5).map(|dir| dir.join("models/speech-en")).collect()
 }

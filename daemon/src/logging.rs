@@ -1,5 +1,6 @@
 //! Where log lines go: to the journal when it is our standard error, else to standard error as text.
 
+use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
@@ -30,7 +31,9 @@ pub fn install(level: &str) -> LevelHandle {
     let installed = match journal {
         Some(journal) => registry.with(filter.and_then(journal.with_syslog_identifier("vocard".into()))).try_init(),
         None => {
-            let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+            let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false);
             registry.with(filter.and_then(text)).try_init()
         }
     };

@@ -65,7 +65,8 @@ impl VoiceAssistant {
         Ok(self.worker.set_entities(list, values).await?)
     }
 
-    async fn load_adapter(&self, name: String, _options: HashMap<String, OwnedVariant>) -> Result<(), Error> {
+    async fn load_adapter(&self, name: String, options: HashMap<String, OwnedVariant>) -> Result<(), Error> {
+        tracing::debug!(name, options = options.len(), "an adapter was asked for");
         Err(no_adapters(&name))
     }
 

@@ -66,7 +66,7 @@ impl Link {
         (Self { object, address, events, up }, watch)
     }
 
-    /// Keeps the object on the bus for ever. Sessions, domains and entities live in the worker: they outlast the bus.
+    /// Keeps the object on the bus until the worker has ended. Sessions, domains and entities live in the worker: they outlast the bus.
     pub async fn keep_up(mut self) {
         let mut pause = PAUSES.0;
         loop {
@@ -78,11 +78,16 @@ impl Link {
                     let end = self.attend(&connection).await;
                     self.up.send_replace(false);
                     self.object.peers.clear();
+                    if self.events.is_closed() {
+                        return;
+                    }
                     self.trouble(&format!("the connection ended ({end}); trying again"));
                 }
                 Err(error) => self.trouble(&mend(&error, &self.address)),
             }
-            self.rest(pause).await;
+            if !self.rest(pause).await {
+                return;
+            }
             pause = (pause * 2).min(PAUSES.1);
         }
     }
@@ -129,16 +134,16 @@ impl Link {
         }
     }
 
-    /// Waits; events meanwhile have no listener and are counted as dropped.
-    async fn rest(&mut self, pause: Duration) {
+    /// Waits; events meanwhile have no listener and are counted as dropped. False when the service ends.
+    async fn rest(&mut self, pause: Duration) -> bool {
         let end = tokio::time::sleep(pause);
         tokio::pin!(end);
         loop {
             tokio::select! {
-                () = &mut end => return,
+                () = &mut end => return true,
                 event = self.events.recv() => match event {
                     Some(_) => Counters::add(&self.object.board.counters.dropped_events, 1),
-                    None => return,
+                    None => return false,
                 },
             }
         }
