@@ -141,7 +141,7 @@ mod tests {
             describe(&find(&host, Some("default")).unwrap()).id,
             "default"
         );
-        let error = find(&host, Some("moon")).err().expect("no such device");
+        let error = find(&host, Some("moon")).expect_err("no such device");
         assert!(
             error
                 .to_string()
