@@ -32,7 +32,7 @@ class Augment:
         power = noise.square().mean(1, keepdim=True).clamp_min(1e-10)
         wanted = level * 10 ** (-self._uniform(rows, 3.0, 30.0) / 10)
         noisy = speech + noise * (wanted / power).sqrt()
-        speech = torch.where(self._chosen(rows, 0.65), noisy, speech)
+        speech = torch.where(self._chosen(rows, 0.5), noisy, speech)
         gain = 10 ** (self._uniform(rows, -18.0, 10.0) / 20)
         return (speech * gain).clamp(-1, 1)
 
@@ -87,7 +87,7 @@ class Augment:
         tilt = self._uniform(rows, -0.4, 0.4) * axis + self._uniform(rows, -0.3, 0.3) * torch.cos(
             torch.pi * axis * self._uniform(rows, 0.5, 2.0) + self._uniform(rows, 0.0, 6.3)
         )
-        keep = self._mask(rows, mels, 2, 14)[:, None, :] & self._mask(rows, frames, max(2, frames // 250), 22)[:, :, None]
+        keep = self._mask(rows, mels, 2, 10)[:, None, :] & self._mask(rows, frames, max(2, frames // 250), 18)[:, :, None]
         return (features + tilt[:, None, :]) * keep
 
     def _mask(self, rows: int, size: int, count: int, widest: int) -> torch.Tensor:

@@ -231,7 +231,7 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Continues from a checkpoint."""
         state = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(state.get("model", state["average"]))
         self.average.load_state_dict(state["average"])
         self.transitions = state["transitions"].to(self.device)
 

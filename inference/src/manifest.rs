@@ -64,6 +64,9 @@ pub struct Acoustic {
     pub subsampling: usize,
     /// Output frames per step.
     pub chunk: usize,
+    /// Output frames by which the scores come after their sound: row `i` speaks of sound frame `i - delay`.
+    #[serde(default)]
+    pub delay: usize,
     /// What an output column means.
     pub topology: Topology,
     /// Name of the feature input, `[1, chunk * subsampling, mels]`.

@@ -18,7 +18,11 @@ pub(super) struct Ears {
     subsampling: usize,
     step: usize,
     columns: usize,
-    /// Output frames of the unfinished chunk that were already given by an early look.
+    /// Output frames by which scores come after their sound.
+    delay: usize,
+    /// Output frames that the session has computed.
+    stepped: usize,
+    /// Rows given so far; row `i` speaks of sound frame `i`.
     given: usize,
     pub times: StageTimes,
 }
@@ -34,6 +38,8 @@ impl Ears {
             subsampling: model.acoustic().subsampling,
             step: signature.frames,
             columns: signature.columns,
+            delay: model.acoustic().delay,
+            stepped: 0,
             given: 0,
             times: StageTimes::default(),
         })
@@ -44,6 +50,7 @@ impl Ears {
         self.front.reset();
         self.session.reset();
         self.features.clear();
+        self.stepped = 0;
         self.given = 0;
         self.times = StageTimes::default();
     }
@@ -58,8 +65,16 @@ impl Ears {
         let mut done = 0;
         while self.features.len() - done >= length {
             let scores = self.session.step(&self.features[done..done + length])?;
-            rows.extend_from_slice(&scores[self.given * self.columns..]);
-            self.given = 0;
+            self.given = append_rows(
+                scores,
+                self.columns,
+                self.stepped,
+                self.delay,
+                self.given,
+                usize::MAX,
+                rows,
+            );
+            self.stepped += scores.len() / self.columns;
             self.times.steps += 1;
             done += length;
         }
@@ -83,27 +98,73 @@ impl Ears {
         )
     }
 
-    fn look(&mut self, frames: usize, rows: &mut Vec<f32>) -> Result<(), EngineError> {
-        if frames <= self.given {
+    /// Gives the rows of `pending` sound frames beyond those stepped over. The delayed rows come from as many steps of
+    /// a forked session as they need, fed with repetitions of the newest frame.
+    fn look(&mut self, pending: usize, rows: &mut Vec<f32>) -> Result<(), EngineError> {
+        let end = self.stepped + pending;
+        if end <= self.given || self.features.is_empty() {
             return Ok(());
         }
         let started = Instant::now();
         let held = self.features.len();
-        while self.features.len() < self.step * self.mels {
+        let length = self.step * self.mels;
+        let steps = ((pending + self.delay) * self.subsampling)
+            .div_ceil(self.step)
+            .max(1);
+        while self.features.len() < steps * length {
             self.features.extend_from_within(held - self.mels..held);
         }
         let mut guess = self.session.clone();
-        let scores = guess.step(&self.features);
-        if let Ok(scores) = &scores {
-            rows.extend_from_slice(&scores[self.given * self.columns..frames * self.columns]);
+        let mut stepped = self.stepped;
+        let mut outcome = Ok(());
+        for step in 0..steps {
+            match guess.step(&self.features[step * length..(step + 1) * length]) {
+                Ok(scores) => {
+                    self.given = append_rows(
+                        scores,
+                        self.columns,
+                        stepped,
+                        self.delay,
+                        self.given,
+                        end,
+                        rows,
+                    );
+                    stepped += scores.len() / self.columns;
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+            self.times.steps += 1;
         }
         self.features.truncate(held);
-        self.given = frames;
-        self.times.steps += 1;
         self.times.early_looks += 1;
         self.times.acoustic += started.elapsed();
-        scores.map(|_| ())
+        outcome
     }
+}
+
+/// Appends those rows of a step that were not given yet and lie before sound frame `end`; the step's first output
+/// frame is `first`. Returns how many rows are given then.
+fn append_rows(
+    scores: &[f32],
+    columns: usize,
+    first: usize,
+    delay: usize,
+    given: usize,
+    end: usize,
+    rows: &mut Vec<f32>,
+) -> usize {
+    let outputs = first + scores.len() / columns;
+    let last = outputs.saturating_sub(delay).min(end);
+    if last <= given {
+        return given;
+    }
+    let from = (given + delay - first) * columns;
+    let to = (last + delay - first) * columns;
+    rows.extend_from_slice(&scores[from..to]);
+    last
 }
 
 fn specification(features: &Features) -> FeatureSpec {
