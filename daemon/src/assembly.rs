@@ -52,9 +52,18 @@ pub fn mind(settings: &Settings) -> Result<Mind, MindError> {
 ///
 /// # Errors
 /// [`EarsError`].
-pub fn ears(settings: &Settings, words: &WordGraph, advised: Precision) -> Result<(Ears, Arc<DecodingGraph>), EarsError> {
+pub fn ears(
+    settings: &Settings,
+    words: &WordGraph,
+    advised: Precision,
+) -> Result<(Ears, Arc<DecodingGraph>), EarsError> {
     let dir = find_bundle(&settings.model.dir)?;
-    Ears::open(&dir, precision(settings.model.precision, advised), words, recogniser(settings))
+    Ears::open(
+        &dir,
+        precision(settings.model.precision, advised),
+        words,
+        recogniser(settings),
+    )
 }
 
 /// How the recogniser shall decide.
@@ -84,12 +93,19 @@ const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a timeout is 1 to 60 s")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a timeout is 1 to 60 s"
+)]
 const fn milliseconds(seconds: f64) -> u32 {
     (seconds * 1e3) as u32
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "a confidence needs no more than single precision")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a confidence needs no more than single precision"
+)]
 const fn single(value: f64) -> f32 {
     value as f32
 }

@@ -13,7 +13,12 @@ pub fn word_graph(graph: SentenceGraph) -> WordGraph {
         arcs: graph
             .arcs
             .into_iter()
-            .map(|arc| WordArc { from: arc.from, to: arc.to, word: arc.word, cost: arc.cost })
+            .map(|arc| WordArc {
+                from: arc.from,
+                to: arc.to,
+                word: arc.word,
+                cost: arc.cost,
+            })
             .collect(),
     }
 }

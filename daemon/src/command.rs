@@ -21,7 +21,9 @@ pub enum Refusal {
     #[error("{0}")]
     Unavailable(String),
     /// No such domain.
-    #[error("there is no domain \"{0}\": see the property Domains and the configuration's domains.dirs")]
+    #[error(
+        "there is no domain \"{0}\": see the property Domains and the configuration's domains.dirs"
+    )]
     UnknownDomain(String),
     /// No such entity list.
     #[error("{0}")]

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vocar_inference::{AcousticModel, Bundle, BundleError, LoadError, Precision};
 use vocar_speech::decoder::DecodingGraph;
+use vocar_speech::event::SpeechEvent;
 use vocar_speech::grammar::{GrammarError, WordGraph};
 use vocar_speech::lexicon::Lexicon;
-use vocar_speech::event::SpeechEvent;
 use vocar_speech::recogniser::{Mode, Recogniser, RecogniserConfig, RecogniserError};
 use vocar_speech::resource::ResourceError;
 
@@ -37,7 +37,10 @@ pub enum EarsError {
 }
 
 fn list(dirs: &[PathBuf]) -> String {
-    dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(", ")
+    dirs.iter()
+        .map(|dir| dir.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// One recogniser with what is needed to give it other words.
@@ -49,7 +52,9 @@ pub struct Ears {
 
 impl std::fmt::Debug for Ears {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ears").field("backend", &self.backend).finish_non_exhaustive()
+        f.debug_struct("Ears")
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,7 +80,14 @@ impl Ears {
         let (lexicon, graph) = spelled?;
         let backend = format!("{}-{}", model.engine(), model.precision());
         let recogniser = Recogniser::new(&bundle, model, Arc::clone(&graph), config)?;
-        Ok((Self { recogniser, lexicon, backend }, graph))
+        Ok((
+            Self {
+                recogniser,
+                lexicon,
+                backend,
+            },
+            graph,
+        ))
     }
 
     /// What computes, such as `tract-int8`.
@@ -106,7 +118,11 @@ impl Ears {
     ///
     /// # Errors
     /// If the network fails.
-    pub fn push(&mut self, samples: &[f32], sink: &mut dyn FnMut(SpeechEvent)) -> Result<(), EarsError> {
+    pub fn push(
+        &mut self,
+        samples: &[f32],
+        sink: &mut dyn FnMut(SpeechEvent),
+    ) -> Result<(), EarsError> {
         Ok(self.recogniser.push(samples, sink)?)
     }
 
@@ -126,7 +142,11 @@ impl Ears {
 
 /// A bundle need not hold every precision; what it has is better than nothing.
 fn available(bundle: &Bundle, wanted: Precision) -> Precision {
-    bundle.precisions().find(|there| *there == wanted).or_else(|| bundle.precisions().last()).unwrap_or(wanted)
+    bundle
+        .precisions()
+        .find(|there| *there == wanted)
+        .or_else(|| bundle.precisions().last())
+        .unwrap_or(wanted)
 }
 
 fn spell(bundle: &Bundle, words: &WordGraph) -> Result<(Lexicon, Arc<DecodingGraph>), EarsError> {
@@ -145,7 +165,11 @@ pub fn find_bundle(configured: &Path) -> Result<PathBuf, EarsError> {
     }
     let places = usual_places();
     let nearby = above_the_program();
-    match places.iter().chain(&nearby).find(|dir| dir.join("manifest.toml").exists()) {
+    match places
+        .iter()
+        .chain(&nearby)
+        .find(|dir| dir.join("manifest.toml").exists())
+    {
         Some(dir) => Ok(dir.clone()),
         None => Err(EarsError::NoBundle(places)),
     }
@@ -156,7 +180,10 @@ fn usual_places() -> Vec<PathBuf> {
     let data = std::env::var_os("XDG_DATA_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
-    let mut places: Vec<PathBuf> = data.into_iter().map(|dir| dir.join("vocar/models/speech-en")).collect();
+    let mut places: Vec<PathBuf> = data
+        .into_iter()
+        .map(|dir| dir.join("vocar/models/speech-en"))
+        .collect();
     places.push("/usr/share/vocar/models/speech-en".into());
     places
 }
@@ -164,5 +191,10 @@ fn usual_places() -> Vec<PathBuf> {
 /// Where a bundle lies when the program runs where it was built.
 fn above_the_program() -> Vec<PathBuf> {
     let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().skip(1).take(5).map(|dir| dir.join("models/speech-en")).collect()
+    program
+        .ancestors()
+        .skip(1)
+        .take(5)
+        .map(|dir| dir.join("models/speech-en"))
+        .collect()
 }

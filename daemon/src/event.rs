@@ -150,7 +150,10 @@ impl EventKind {
     /// Whether the event holds words that were spoken, which only permitted peers may see.
     #[must_use]
     pub const fn is_transcript(&self) -> bool {
-        matches!(self, Self::PartialTranscript { .. } | Self::FinalTranscript { .. })
+        matches!(
+            self,
+            Self::PartialTranscript { .. } | Self::FinalTranscript { .. }
+        )
     }
 }
 
@@ -298,7 +301,13 @@ mod tests {
 
     #[test]
     fn a_state_has_one_name() {
-        for state in [State::Starting, State::Idle, State::Waiting, State::Listening, State::Asking] {
+        for state in [
+            State::Starting,
+            State::Idle,
+            State::Waiting,
+            State::Listening,
+            State::Asking,
+        ] {
             assert_eq!(serde_json::to_value(state).unwrap(), state.name());
         }
     }

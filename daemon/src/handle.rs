@@ -51,7 +51,12 @@ impl Handle {
     /// # Errors
     /// [`Refusal::InvalidArgument`] for an empty or endless text.
     pub async fn interpret(&self, text: String, announce: bool) -> Result<Vec<Intent>, Refusal> {
-        self.ask(|reply| Command::Interpret { text, announce, reply }).await
+        self.ask(|reply| Command::Interpret {
+            text,
+            announce,
+            reply,
+        })
+        .await
     }
 
     /// Answers a question of the dialogue.
@@ -59,15 +64,29 @@ impl Handle {
     /// # Errors
     /// [`Refusal::NothingToConfirm`].
     pub async fn confirm(&self, session: u64, yes: bool) -> Result<(), Refusal> {
-        self.ask(|reply| Command::Confirm { session, yes, reply }).await
+        self.ask(|reply| Command::Confirm {
+            session,
+            yes,
+            reply,
+        })
+        .await
     }
 
     /// Replaces the values of an entity list.
     ///
     /// # Errors
     /// [`Refusal::UnknownList`], [`Refusal::InvalidArgument`].
-    pub async fn set_entities(&self, list: String, values: Vec<EntityValue>) -> Result<(), Refusal> {
-        self.ask(|reply| Command::SetEntities { list, values, reply }).await
+    pub async fn set_entities(
+        &self,
+        list: String,
+        values: Vec<EntityValue>,
+    ) -> Result<(), Refusal> {
+        self.ask(|reply| Command::SetEntities {
+            list,
+            values,
+            reply,
+        })
+        .await
     }
 
     /// Switches a domain on or off.
@@ -75,7 +94,8 @@ impl Handle {
     /// # Errors
     /// [`Refusal::UnknownDomain`].
     pub async fn switch_domain(&self, name: String, on: bool) -> Result<(), Refusal> {
-        self.ask(|reply| Command::SwitchDomain { name, on, reply }).await
+        self.ask(|reply| Command::SwitchDomain { name, on, reply })
+            .await
     }
 
     /// Uses other settings.
@@ -83,7 +103,8 @@ impl Handle {
     /// # Errors
     /// [`Refusal::Failed`] when they cannot be used; the old ones stay.
     pub async fn apply(&self, settings: Settings) -> Result<(), Refusal> {
-        self.ask(|reply| Command::Apply(Box::new(settings), reply)).await
+        self.ask(|reply| Command::Apply(Box::new(settings), reply))
+            .await
     }
 
     /// Ends the worker; waits for nothing.
@@ -95,10 +116,14 @@ impl Handle {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(command(reply)).map_err(|error| match error {
-            TrySendError::Full(_) => Refusal::Failed("too many commands are waiting: try again later".into()),
-            TrySendError::Disconnected(_) => ended(),
-        })?;
+        self.commands
+            .try_send(command(reply))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => {
+                    Refusal::Failed("too many commands are waiting: try again later".into())
+                }
+                TrySendError::Disconnected(_) => ended(),
+            })?;
         answer.await.map_err(|_| ended())?
     }
 }

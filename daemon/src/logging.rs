@@ -27,11 +27,18 @@ pub fn install(level: &str) -> LevelHandle {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry();
-    let journal = if stderr_is_journal() { tracing_journald::layer().ok() } else { None };
+    let journal = if stderr_is_journal() {
+        tracing_journald::layer().ok()
+    } else {
+        None
+    };
     let installed = match journal {
-        Some(journal) => registry.with(filter.and_then(journal.with_syslog_identifier("vocard".into()))).try_init(),
+        Some(journal) => registry
+            .with(filter.and_then(journal.with_syslog_identifier("vocard".into())))
+            .try_init(),
         None => {
-            let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr)
+            let text = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false);
             registry.with(filter.and_then(text)).try_init()
@@ -46,7 +53,11 @@ pub fn install(level: &str) -> LevelHandle {
 /// `JOURNAL_STREAM` holds device and inode of the journal's socket; only when they are those of our standard
 /// error is the journal really what stands behind it.
 fn stderr_is_journal() -> bool {
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
-    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else {
+        return false;
+    };
     stream == format!("{}:{}", stderr.dev(), stderr.ino())
 }

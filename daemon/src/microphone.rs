@@ -22,7 +22,9 @@ pub struct Microphone {
 
 impl std::fmt::Debug for Microphone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Microphone").field("stats", &self.capture.stats()).finish()
+        f.debug_struct("Microphone")
+            .field("stats", &self.capture.stats())
+            .finish()
     }
 }
 
@@ -37,7 +39,9 @@ impl Microphone {
             retry: Duration::from_secs_f64(audio.retry_s),
             ..CaptureConfig::default()
         };
-        Capture::start(config).map(|capture| Self { capture }).map_err(|error| format!("audio.device: {error}"))
+        Capture::start(config)
+            .map(|capture| Self { capture })
+            .map_err(|error| format!("audio.device: {error}"))
     }
 
     /// Waits until sound flows; what flows meanwhile is appended to `sound`.
@@ -61,7 +65,8 @@ impl Microphone {
     /// Appends what was heard (16 kHz mono) to `sound`, waiting up to `patience` for some; tells what changed.
     pub fn read(&mut self, patience: Duration, sound: &mut Vec<f32>) -> Vec<Change> {
         let mut changes = Vec::new();
-        self.capture.read(patience, sound, &mut |event| changes.push(change(event)));
+        self.capture
+            .read(patience, sound, &mut |event| changes.push(change(event)));
         changes
     }
 }
@@ -70,7 +75,9 @@ fn change(event: CaptureEvent) -> Change {
     match event {
         CaptureEvent::Opened(stream) => Change::Opened(stream.device),
         CaptureEvent::Unavailable { reason } => Change::Lost(reason.to_string()),
-        CaptureEvent::Lost { device, reason } => Change::Lost(format!("microphone {device} is gone: {reason}")),
+        CaptureEvent::Lost { device, reason } => {
+            Change::Lost(format!("microphone {device} is gone: {reason}"))
+        }
         CaptureEvent::Dropped { frames } => Change::Dropped(frames),
     }
 }

@@ -59,7 +59,11 @@ impl Mind {
     /// Names of the enabled domains.
     #[must_use]
     pub fn enabled(&self) -> Vec<String> {
-        self.understander.domains().filter(|(_, on)| *on).map(|(domain, _)| domain.name().to_owned()).collect()
+        self.understander
+            .domains()
+            .filter(|(_, on)| *on)
+            .map(|(domain, _)| domain.name().to_owned())
+            .collect()
     }
 
     /// Switches a domain.
@@ -80,7 +84,11 @@ impl Mind {
 
     /// Begins a new conversation; `addressed` when the speaker has pressed a button or said the wake phrase.
     pub fn begin(&mut self, addressed: bool) {
-        self.context = if addressed { Context::addressed() } else { Context::open_microphone() };
+        self.context = if addressed {
+            Context::addressed()
+        } else {
+            Context::open_microphone()
+        };
         self.doubtful = None;
     }
 
@@ -105,7 +113,11 @@ impl Mind {
     /// Takes an utterance, given as its readings, best first: the first that is a command counts.
     pub fn hear(&mut self, readings: &[Reading]) -> Outcome {
         let understood = readings.iter().find_map(|reading| {
-            let mut intent = self.understander.understand(&reading.text, &self.context).into_iter().next()?;
+            let mut intent = self
+                .understander
+                .understand(&reading.text, &self.context)
+                .into_iter()
+                .next()?;
             intent.confidence *= reading.confidence;
             Some(intent)
         });
@@ -119,7 +131,11 @@ impl Mind {
     pub fn confirm(&mut self, yes: bool) -> Option<Outcome> {
         let intent = self.doubtful.take()?;
         self.context.asking = false;
-        Some(if yes { self.carry_on(intent) } else { Outcome::Withdrawn })
+        Some(if yes {
+            self.carry_on(intent)
+        } else {
+            Outcome::Withdrawn
+        })
     }
 
     fn consider(&mut self, intent: Intent) -> Outcome {
@@ -139,15 +155,21 @@ impl Mind {
     fn doubt(&mut self, intent: Intent) -> Outcome {
         self.context.asking = true;
         self.doubtful = Some(intent.clone());
-        Outcome::Question { turn: Turn::Confirm, prompt: format!("Did you say: {}?", intent.text), intent }
+        Outcome::Question {
+            turn: Turn::Confirm,
+            prompt: format!("Did you say: {}?", intent.text),
+            intent,
+        }
     }
 
     fn carry_on(&mut self, intent: Intent) -> Outcome {
         self.context = self.context.after(&intent);
         match &intent.prompt {
-            Some(prompt) if !intent.missing.is_empty() => {
-                Outcome::Question { turn: Turn::Slot, prompt: prompt.clone(), intent }
-            }
+            Some(prompt) if !intent.missing.is_empty() => Outcome::Question {
+                turn: Turn::Slot,
+                prompt: prompt.clone(),
+                intent,
+            },
             _ => Outcome::Command(intent),
         }
     }
@@ -189,20 +211,30 @@ mod tests {
     fn mind(confirm_below: f32) -> Mind {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("domain.toml"), DOMAIN).unwrap();
-        Mind::new(vec![Arc::new(Domain::load(dir.path()).unwrap())], confirm_below)
+        Mind::new(
+            vec![Arc::new(Domain::load(dir.path()).unwrap())],
+            confirm_below,
+        )
     }
 
     fn said(text: &str, confidence: f32) -> Vec<Reading> {
-        vec![Reading { text: text.into(), confidence }]
+        vec![Reading {
+            text: text.into(),
+            confidence,
+        }]
     }
 
     #[test]
     fn a_missing_slot_is_asked_for_and_filled() {
         let mut mind = mind(0.0);
-        let Outcome::Question { turn, prompt, .. } = mind.hear(&said("set the fan", 0.9)) else { panic!() };
+        let Outcome::Question { turn, prompt, .. } = mind.hear(&said("set the fan", 0.9)) else {
+            panic!()
+        };
         assert_eq!((turn, prompt.as_str()), (Turn::Slot, "Which level?"));
         assert!(mind.is_asking());
-        let Outcome::Command(intent) = mind.hear(&said("three", 0.9)) else { panic!() };
+        let Outcome::Command(intent) = mind.hear(&said("three", 0.9)) else {
+            panic!()
+        };
         assert_eq!(intent.name, "fan.set");
         assert!(intent.missing.is_empty() && !mind.is_asking());
     }
@@ -211,7 +243,9 @@ mod tests {
     fn doubtful_commands_wait_for_a_yes() {
         let mut mind = mind(0.8);
         for (answer, carried_out) in [("yes", true), ("no", false)] {
-            let Outcome::Question { turn, .. } = mind.hear(&said("light on", 0.6)) else { panic!() };
+            let Outcome::Question { turn, .. } = mind.hear(&said("light on", 0.6)) else {
+                panic!()
+            };
             assert_eq!(turn, Turn::Confirm);
             match mind.hear(&said(answer, 0.9)) {
                 Outcome::Command(intent) => assert!(carried_out && intent.name == "light.on"),
@@ -220,15 +254,23 @@ mod tests {
             }
             assert!(!mind.is_asking());
         }
-        assert!(matches!(mind.hear(&said("light on", 0.9)), Outcome::Command(_)));
+        assert!(matches!(
+            mind.hear(&said("light on", 0.9)),
+            Outcome::Command(_)
+        ));
         assert_eq!(mind.confirm(true), None);
     }
 
     #[test]
     fn another_command_replaces_a_doubtful_one() {
         let mut mind = mind(0.8);
-        assert!(matches!(mind.hear(&said("light on", 0.6)), Outcome::Question { .. }));
-        let Outcome::Command(intent) = mind.hear(&said("set the fan to three", 0.9)) else { panic!() };
+        assert!(matches!(
+            mind.hear(&said("light on", 0.6)),
+            Outcome::Question { .. }
+        ));
+        let Outcome::Command(intent) = mind.hear(&said("set the fan to three", 0.9)) else {
+            panic!()
+        };
         assert_eq!(intent.name, "fan.set");
     }
 
@@ -236,8 +278,13 @@ mod tests {
     fn the_first_reading_that_is_a_command_counts() {
         let mut mind = mind(0.0);
         let readings = [said("right on", 0.9), said("light on", 0.8)].concat();
-        let Outcome::Command(intent) = mind.hear(&readings) else { panic!() };
+        let Outcome::Command(intent) = mind.hear(&readings) else {
+            panic!()
+        };
         assert!((intent.confidence - 0.8).abs() < 1e-6);
-        assert_eq!(mind.hear(&said("what a lovely day", 0.99)), Outcome::Nothing);
+        assert_eq!(
+            mind.hear(&said("what a lovely day", 0.99)),
+            Outcome::Nothing
+        );
     }
 }

@@ -17,7 +17,9 @@ pub fn status(status: &str) {
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "the clock cannot be read; the service manager is not told of the reload"),
+        Err(error) => {
+            tracing::warn!(%error, "the clock cannot be read; the service manager is not told of the reload")
+        }
     }
 }
 

@@ -41,14 +41,27 @@ impl Outlet {
             return;
         }
         self.board.change(|status| status.state = state);
-        self.emit(Event { session, zone: zone.to_owned(), at: 0, kind: EventKind::StateChanged { state, previous } });
+        self.emit(Event {
+            session,
+            zone: zone.to_owned(),
+            at: 0,
+            kind: EventKind::StateChanged { state, previous },
+        });
     }
 
     /// Something is broken: in the log, in Health, and as an event.
     pub fn fault(&self, component: &str, message: &str) {
         self.board.health(component, message);
-        let kind = EventKind::Fault { component: component.to_owned(), message: message.to_owned() };
-        self.emit(Event { session: 0, zone: String::new(), at: 0, kind });
+        let kind = EventKind::Fault {
+            component: component.to_owned(),
+            message: message.to_owned(),
+        };
+        self.emit(Event {
+            session: 0,
+            zone: String::new(),
+            at: 0,
+            kind,
+        });
     }
 
     fn count(&self, kind: &EventKind) {
@@ -64,12 +77,21 @@ impl Outlet {
     fn log(&self, event: &Event) {
         let (session, at) = (event.session, event.seconds());
         match &event.kind {
-            EventKind::IntentRecognized { intent, latency, source } => {
+            EventKind::IntentRecognized {
+                intent,
+                latency,
+                source,
+            } => {
                 let ms = latency.total_ms();
                 let confidence = f64::from(intent.confidence);
                 tracing::info!(session, at, name = %intent.name, confidence, ms, ?source, "intent");
             }
-            EventKind::Rejected { stage, reason, confidence, .. } => {
+            EventKind::Rejected {
+                stage,
+                reason,
+                confidence,
+                ..
+            } => {
                 tracing::info!(session, at, ?stage, reason, ?confidence, "rejected");
             }
             EventKind::StateChanged { state, previous } => {
@@ -77,7 +99,9 @@ impl Outlet {
             }
             EventKind::Fault { component, message } => tracing::error!(component, "{message}"),
             EventKind::AudioDropped { frames } => tracing::warn!(session, frames, "audio lost"),
-            EventKind::FinalTranscript { text, confidence, .. } if !self.board.is_private() => {
+            EventKind::FinalTranscript {
+                text, confidence, ..
+            } if !self.board.is_private() => {
                 tracing::debug!(session, at, text, confidence, "heard");
             }
             _ => {}
@@ -102,6 +126,12 @@ mod tests {
         assert_eq!(board.counters.dropped_events.load(Ordering::Relaxed), 1);
         assert_eq!(board.read().troubles(), ["microphone: gone"]);
         let kept = receiver.try_recv().unwrap();
-        assert!(matches!(kept.kind, EventKind::StateChanged { state: State::Idle, previous: State::Starting }));
+        assert!(matches!(
+            kept.kind,
+            EventKind::StateChanged {
+                state: State::Idle,
+                previous: State::Starting
+            }
+        ));
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vocar_nlu::Intent;
 use vocar_speech::decoder::DecodingGraph;
-use vocar_speech::grammar::{GrammarError, WordGraph};
 use vocar_speech::event::{Hypothesis, Recognition, RejectReason, SpeechEvent, StageTimes, Word};
+use vocar_speech::grammar::{GrammarError, WordGraph};
 use vocar_speech::recogniser::Mode;
 
 /// Where events go.
@@ -60,7 +60,11 @@ struct Graphs {
 
 impl Graphs {
     const fn of(&mut self, addressed: bool) -> &mut Option<Arc<DecodingGraph>> {
-        if addressed { &mut self.addressed } else { &mut self.open }
+        if addressed {
+            &mut self.addressed
+        } else {
+            &mut self.open
+        }
     }
 }
 
@@ -68,8 +72,22 @@ impl Pipeline {
     /// A pipeline that hears nothing yet.
     #[must_use]
     pub fn new(mind: Mind, language: Language, zone: String) -> Self {
-        let session = Session { id: 0, zone, mode: ListenMode::PushToTalk, origin: 0, answering: false };
-        Self { mind, ears: None, language, graphs: Graphs::default(), session, heard: Vec::new(), pushed: 0 }
+        let session = Session {
+            id: 0,
+            zone,
+            mode: ListenMode::PushToTalk,
+            origin: 0,
+            answering: false,
+        };
+        Self {
+            mind,
+            ears: None,
+            language,
+            graphs: Graphs::default(),
+            session,
+            heard: Vec::new(),
+            pushed: 0,
+        }
     }
 
     /// All that may be said now, as a word graph.
@@ -108,7 +126,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// What `change` fails with.
-    pub fn change_mind<T, E>(&mut self, change: impl FnOnce(&mut Mind) -> Result<T, E>) -> Result<T, E> {
+    pub fn change_mind<T, E>(
+        &mut self,
+        change: impl FnOnce(&mut Mind) -> Result<T, E>,
+    ) -> Result<T, E> {
         let result = change(&mut self.mind)?;
         self.graphs = Graphs::default();
         Ok(result)
@@ -119,7 +140,13 @@ impl Pipeline {
     /// # Errors
     /// [`GrammarError`] when what can be said cannot be compiled.
     pub fn begin(&mut self, id: u64, zone: &str, mode: ListenMode) -> Result<(), GrammarError> {
-        self.session = Session { id, zone: zone.to_owned(), mode, origin: self.pushed, answering: false };
+        self.session = Session {
+            id,
+            zone: zone.to_owned(),
+            mode,
+            origin: self.pushed,
+            answering: false,
+        };
         self.mind.begin(self.is_addressed());
         self.tune()?;
         self.listen(mode);
@@ -156,8 +183,14 @@ impl Pipeline {
         let begin = Instant::now();
         let readings = self.mind.interpret(text);
         if announce {
-            let outcome = self.mind.hear(&[Reading { text: text.to_owned(), confidence: 1.0 }]);
-            let latency = Latency { understand_ms: milliseconds(begin.elapsed()), ..Latency::default() };
+            let outcome = self.mind.hear(&[Reading {
+                text: text.to_owned(),
+                confidence: 1.0,
+            }]);
+            let latency = Latency {
+                understand_ms: milliseconds(begin.elapsed()),
+                ..Latency::default()
+            };
             self.carry_out(outcome, 0, Source::Text, latency, sink);
         }
         readings
@@ -165,7 +198,9 @@ impl Pipeline {
 
     /// Answers a confirmation; false when nothing waits for one.
     pub fn confirm(&mut self, yes: bool, sink: &mut Sink<'_>) -> bool {
-        let Some(outcome) = self.mind.confirm(yes) else { return false };
+        let Some(outcome) = self.mind.confirm(yes) else {
+            return false;
+        };
         self.carry_out(outcome, 0, Source::Text, Latency::default(), sink);
         if let Err(error) = self.resume() {
             tracing::error!("after the confirmation: {error}");
@@ -182,7 +217,9 @@ impl Pipeline {
         sink: &mut Sink<'_>,
         hear: impl FnOnce(&mut Ears, &mut dyn FnMut(SpeechEvent)) -> Result<(), EarsError>,
     ) -> Result<(), EarsError> {
-        let Some(ears) = &mut self.ears else { return Ok(()) };
+        let Some(ears) = &mut self.ears else {
+            return Ok(());
+        };
         let mut heard = std::mem::take(&mut self.heard);
         let begin = Instant::now();
         let result = hear(ears, &mut |event| heard.push(event));
@@ -195,18 +232,41 @@ impl Pipeline {
     }
 
     /// Turns one event of the recogniser into events of the pipeline. `spent` is the computing time behind it.
-    fn digest(&mut self, event: SpeechEvent, spent: Duration, sink: &mut Sink<'_>) -> Result<(), EarsError> {
+    fn digest(
+        &mut self,
+        event: SpeechEvent,
+        spent: Duration,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), EarsError> {
         match event {
-            SpeechEvent::SpeechStarted { at } => self.emit(self.time(at), EventKind::SpeechStarted, sink),
-            SpeechEvent::SpeechEnded { at } => self.emit(self.time(at), EventKind::SpeechEnded, sink),
+            SpeechEvent::SpeechStarted { at } => {
+                self.emit(self.time(at), EventKind::SpeechStarted, sink)
+            }
+            SpeechEvent::SpeechEnded { at } => {
+                self.emit(self.time(at), EventKind::SpeechEnded, sink)
+            }
             SpeechEvent::WakeDetected { at, phrase, score } => {
-                self.emit(self.time(at), EventKind::WakeDetected { phrase, score }, sink);
+                self.emit(
+                    self.time(at),
+                    EventKind::WakeDetected { phrase, score },
+                    sink,
+                );
             }
             SpeechEvent::Partial(partial) => {
-                self.emit(self.time(partial.at), EventKind::PartialTranscript { text: partial.text }, sink);
+                self.emit(
+                    self.time(partial.at),
+                    EventKind::PartialTranscript { text: partial.text },
+                    sink,
+                );
             }
             SpeechEvent::Rejected { at, reason, best } => {
-                self.refuse(self.time(at), Stage::Recogniser, why(reason), best.as_ref(), sink);
+                self.refuse(
+                    self.time(at),
+                    Stage::Recogniser,
+                    why(reason),
+                    best.as_ref(),
+                    sink,
+                );
                 self.mind.begin(self.is_addressed());
                 self.resume()?;
             }
@@ -230,7 +290,10 @@ impl Pipeline {
         let readings: Vec<Reading> = recognition
             .hypotheses
             .iter()
-            .map(|hypothesis| Reading { text: hypothesis.text(), confidence: hypothesis.confidence })
+            .map(|hypothesis| Reading {
+                text: hypothesis.text(),
+                confidence: hypothesis.confidence,
+            })
             .collect();
         let was_asking = self.mind.is_asking();
         let outcome = self.mind.hear(&readings);
@@ -241,8 +304,18 @@ impl Pipeline {
         };
         match outcome {
             Outcome::Nothing => {
-                let stage = if was_asking { Stage::Dialogue } else { Stage::Understanding };
-                self.refuse(at, stage, "the words are no command", Some(recognition), sink);
+                let stage = if was_asking {
+                    Stage::Dialogue
+                } else {
+                    Stage::Understanding
+                };
+                self.refuse(
+                    at,
+                    stage,
+                    "the words are no command",
+                    Some(recognition),
+                    sink,
+                );
             }
             outcome => self.carry_out(outcome, at, Source::Speech, latency, sink),
         }
@@ -274,18 +347,60 @@ impl Pipeline {
         }
     }
 
-    fn carry_out(&self, outcome: Outcome, at: u64, source: Source, latency: Latency, sink: &mut Sink<'_>) {
+    fn carry_out(
+        &self,
+        outcome: Outcome,
+        at: u64,
+        source: Source,
+        latency: Latency,
+        sink: &mut Sink<'_>,
+    ) {
         match outcome {
-            Outcome::Command(intent) => self.emit(at, EventKind::IntentRecognized { intent, source, latency }, sink),
-            Outcome::Question { turn, prompt, intent } => {
-                self.emit(at, EventKind::DialogueTurn { turn, prompt, intent }, sink);
+            Outcome::Command(intent) => self.emit(
+                at,
+                EventKind::IntentRecognized {
+                    intent,
+                    source,
+                    latency,
+                },
+                sink,
+            ),
+            Outcome::Question {
+                turn,
+                prompt,
+                intent,
+            } => {
+                self.emit(
+                    at,
+                    EventKind::DialogueTurn {
+                        turn,
+                        prompt,
+                        intent,
+                    },
+                    sink,
+                );
             }
-            Outcome::Withdrawn => self.refuse(at, Stage::Dialogue, "withdrawn by the speaker", None, sink),
-            Outcome::Nothing => self.refuse(at, Stage::Understanding, "the words are no command", None, sink),
+            Outcome::Withdrawn => {
+                self.refuse(at, Stage::Dialogue, "withdrawn by the speaker", None, sink)
+            }
+            Outcome::Nothing => self.refuse(
+                at,
+                Stage::Understanding,
+                "the words are no command",
+                None,
+                sink,
+            ),
         }
     }
 
-    fn refuse(&self, at: u64, stage: Stage, reason: &str, best: Option<&Recognition>, sink: &mut Sink<'_>) {
+    fn refuse(
+        &self,
+        at: u64,
+        stage: Stage,
+        reason: &str,
+        best: Option<&Recognition>,
+        sink: &mut Sink<'_>,
+    ) {
         let best = best.and_then(|best| best.hypotheses.first());
         let kind = EventKind::Rejected {
             stage,
@@ -298,9 +413,12 @@ impl Pipeline {
 
     /// Makes the recogniser listen for what may be said now.
     fn tune(&mut self) -> Result<(), GrammarError> {
-        let words = (self.mind.is_asking() || self.graphs.of(self.is_addressed()).is_none()).then(|| self.words());
+        let words = (self.mind.is_asking() || self.graphs.of(self.is_addressed()).is_none())
+            .then(|| self.words());
         let (asking, addressed) = (self.mind.is_asking(), self.is_addressed());
-        let Some(ears) = &mut self.ears else { return Ok(()) };
+        let Some(ears) = &mut self.ears else {
+            return Ok(());
+        };
         let graph = match (words, self.graphs.of(addressed)) {
             (Some(words), cached) => {
                 let graph = ears.compile(&words)?;
@@ -333,13 +451,23 @@ impl Pipeline {
             text: best.text(),
             confidence: best.confidence,
             words: best.words.iter().map(word).collect(),
-            alternatives: recognition.hypotheses.iter().skip(1).map(Hypothesis::text).collect(),
+            alternatives: recognition
+                .hypotheses
+                .iter()
+                .skip(1)
+                .map(Hypothesis::text)
+                .collect(),
             stages: stages(&recognition.trace),
         }
     }
 
     fn emit(&self, at: u64, kind: EventKind, sink: &mut Sink<'_>) {
-        sink(Event { session: self.session.id, zone: self.session.zone.clone(), at, kind });
+        sink(Event {
+            session: self.session.id,
+            zone: self.session.zone.clone(),
+            at,
+            kind,
+        });
     }
 }
 

@@ -6,8 +6,8 @@ use crate::config::{ConfigError, Layers, Settings};
 use crate::handle::{Handle, QUEUE};
 use crate::logging::LevelHandle;
 use crate::notify;
-use crate::status::{Board, OK};
 use crate::outlet::Outlet;
+use crate::status::{Board, OK};
 use crate::worker::Worker;
 use arc_swap::ArcSwap;
 use std::path::Path;
@@ -61,7 +61,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`ServiceError`], with its exit code.
-pub async fn run(layers: Layers, settings: Settings, level: LevelHandle) -> Result<(), ServiceError> {
+pub async fn run(
+    layers: Layers,
+    settings: Settings,
+    level: LevelHandle,
+) -> Result<(), ServiceError> {
     let mut signals = Signals::new()?;
     let board = Arc::new(Board::new(settings.privacy.private));
     board.health("configuration", OK);
@@ -69,8 +73,18 @@ pub async fn run(layers: Layers, settings: Settings, level: LevelHandle) -> Resu
     let (events, outlet) = mpsc::channel(bus::EVENTS);
     let (loaded, mut worker_ready) = watch::channel(false);
     let choice = hardware(&board);
-    let worker = Worker::new(settings.clone(), choice, queue, Outlet::new(events, Arc::clone(&board)));
-    let thread = worker.spawn(loaded).map_err(|source| ServiceError::System { what: "starting a thread", source })?;
+    let worker = Worker::new(
+        settings.clone(),
+        choice,
+        queue,
+        Outlet::new(events, Arc::clone(&board)),
+    );
+    let thread = worker
+        .spawn(loaded)
+        .map_err(|source| ServiceError::System {
+            what: "starting a thread",
+            source,
+        })?;
 
     let (reload, mut reloads) = mpsc::channel(4);
     let address = settings.bus.address.clone();
@@ -81,7 +95,11 @@ pub async fn run(layers: Layers, settings: Settings, level: LevelHandle) -> Resu
         settings: Arc::new(ArcSwap::from_pointee(settings)),
         peers: Arc::new(Peers::default()),
     };
-    let configuration = Configuration { layers, level, object: object.clone() };
+    let configuration = Configuration {
+        layers,
+        level,
+        object: object.clone(),
+    };
     let (link, mut up) = Link::new(object.clone(), address, outlet);
     let link = tokio::spawn(link.keep_up());
 
@@ -129,10 +147,15 @@ async fn ready(
     up: &mut watch::Receiver<bool>,
     board: &Board,
 ) -> Result<(), ServiceError> {
-    worker.wait_for(|loaded| *loaded).await.map_err(|_| ServiceError::WorkerEnded)?;
+    worker
+        .wait_for(|loaded| *loaded)
+        .await
+        .map_err(|_| ServiceError::WorkerEnded)?;
     match tokio::time::timeout(PATIENCE, up.wait_for(|up| *up)).await {
         Ok(_) => Ok(()),
-        Err(_) => Err(ServiceError::NoBus(board.read().health.get("bus").cloned().unwrap_or_default())),
+        Err(_) => Err(ServiceError::NoBus(
+            board.read().health.get("bus").cloned().unwrap_or_default(),
+        )),
     }
 }
 
@@ -149,7 +172,11 @@ fn summary(board: &Board) -> String {
     let status = board.read();
     let troubles = status.troubles();
     if troubles.is_empty() {
-        format!("{}; domains: {}", status.state.name(), status.domains.join(", "))
+        format!(
+            "{}; domains: {}",
+            status.state.name(),
+            status.domains.join(", ")
+        )
     } else {
         format!("{}; {}", status.state.name(), troubles.join("; "))
     }
@@ -196,7 +223,10 @@ impl Configuration {
             }
             Err(error) => {
                 tracing::error!("configuration unchanged: {error}");
-                board.health("configuration", &format!("the old one stays in force: {error}"));
+                board.health(
+                    "configuration",
+                    &format!("the old one stays in force: {error}"),
+                );
             }
         }
         notify::ready(&summary(board));
@@ -208,12 +238,19 @@ impl Configuration {
     async fn replace(&self) -> Result<String, String> {
         let new = self.layers.read().map_err(|error| error.to_string())?;
         let old = self.object.settings.load_full();
-        self.object.worker.apply(new.clone()).await.map_err(|error| error.to_string())?;
+        self.object
+            .worker
+            .apply(new.clone())
+            .await
+            .map_err(|error| error.to_string())?;
         self.level.set(&new.log.level);
         let note = if new.bus.address == old.bus.address {
             OK.to_owned()
         } else {
-            format!("bus.address is now \"{}\": restart the service to move there", new.bus.address)
+            format!(
+                "bus.address is now \"{}\": restart the service to move there",
+                new.bus.address
+            )
         };
         self.object.settings.store(Arc::new(new));
         Ok(note)
@@ -241,7 +278,12 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, ServiceError> {
-        let open = |kind| signal(kind).map_err(|source| ServiceError::System { what: "watching signals", source });
+        let open = |kind| {
+            signal(kind).map_err(|source| ServiceError::System {
+                what: "watching signals",
+                source,
+            })
+        };
         Ok(Self {
             terminate: open(SignalKind::terminate())?,
             interrupt: open(SignalKind::interrupt())?,

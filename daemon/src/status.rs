@@ -29,7 +29,11 @@ impl Status {
     /// Components that are not well, `name: message` each.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
-        self.health.iter().filter(|(_, text)| *text != OK).map(|(name, text)| format!("{name}: {text}")).collect()
+        self.health
+            .iter()
+            .filter(|(_, text)| *text != OK)
+            .map(|(name, text)| format!("{name}: {text}"))
+            .collect()
     }
 }
 
@@ -49,8 +53,16 @@ impl Board {
     /// A board that shows a starting service.
     #[must_use]
     pub fn new(private: bool) -> Self {
-        let status = Status { private, power_level: "performance".into(), ..Status::default() };
-        Self { status: watch::Sender::new(status), counters: Counters::default(), private: AtomicBool::new(private) }
+        let status = Status {
+            private,
+            power_level: "performance".into(),
+            ..Status::default()
+        };
+        Self {
+            status: watch::Sender::new(status),
+            counters: Counters::default(),
+            private: AtomicBool::new(private),
+        }
     }
 
     /// The status now.

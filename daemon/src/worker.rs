@@ -37,8 +37,18 @@ pub struct Worker {
 impl Worker {
     /// A worker that will obey `commands`. `advised` is the hardware profile's choice of arithmetic.
     #[must_use]
-    pub const fn new(settings: Settings, advised: Precision, commands: Receiver<Command>, outlet: Outlet) -> Self {
-        Self { settings, advised, commands, outlet }
+    pub const fn new(
+        settings: Settings,
+        advised: Precision,
+        commands: Receiver<Command>,
+        outlet: Outlet,
+    ) -> Self {
+        Self {
+            settings,
+            advised,
+            commands,
+            outlet,
+        }
     }
 
     /// Starts the thread; `loaded` becomes true when it is ready for commands and closes when the thread ends.
@@ -46,13 +56,15 @@ impl Worker {
     /// # Errors
     /// If the system refuses a thread.
     pub fn spawn(self, loaded: watch::Sender<bool>) -> std::io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name("vocar-inference".into()).spawn(move || {
-            let commands = self.commands;
-            let mut shift = Shift::load(self.settings, self.advised, self.outlet);
-            loaded.send_replace(true);
-            while shift.turn(&commands) {}
-            shift.outlet.enter(State::Stopping, 0, "");
-        })
+        std::thread::Builder::new()
+            .name("vocar-inference".into())
+            .spawn(move || {
+                let commands = self.commands;
+                let mut shift = Shift::load(self.settings, self.advised, self.outlet);
+                loaded.send_replace(true);
+                while shift.turn(&commands) {}
+                shift.outlet.enter(State::Stopping, 0, "");
+            })
     }
 }
 
@@ -106,8 +118,16 @@ impl Shift {
             Err(error) => outlet.fault("model", &error.to_string()),
         }
         let entities = BTreeMap::new();
-        let mut shift =
-            Self { settings, advised, outlet, pipeline, entities, microphone: None, open: None, last_id: 0 };
+        let mut shift = Self {
+            settings,
+            advised,
+            outlet,
+            pipeline,
+            entities,
+            microphone: None,
+            open: None,
+            last_id: 0,
+        };
         shift.publish();
         shift.stand();
         shift.show();
@@ -117,7 +137,11 @@ impl Shift {
     /// One turn: a command if there is one, then some sound. False at the end.
     fn turn(&mut self, commands: &Receiver<Command>) -> bool {
         Counters::add(&self.outlet.board().counters.heartbeat, 1);
-        let patience = if self.open.is_some() { Duration::ZERO } else { IDLE };
+        let patience = if self.open.is_some() {
+            Duration::ZERO
+        } else {
+            IDLE
+        };
         match commands.recv_timeout(patience) {
             Ok(Command::Shutdown) | Err(RecvTimeoutError::Disconnected) => return false,
             Ok(command) => self.obey(command),
@@ -135,9 +159,21 @@ impl Shift {
             Command::Start(options, reply) => answer(reply, self.start(options)),
             Command::Stop(session, reply) => answer(reply, self.stop(session)),
             Command::Cancel(session, reply) => answer(reply, self.cancel(session)),
-            Command::Interpret { text, announce, reply } => answer(reply, self.interpret(&text, announce)),
-            Command::Confirm { session, yes, reply } => answer(reply, self.confirm(session, yes)),
-            Command::SetEntities { list, values, reply } => answer(reply, self.set_entities(list, values)),
+            Command::Interpret {
+                text,
+                announce,
+                reply,
+            } => answer(reply, self.interpret(&text, announce)),
+            Command::Confirm {
+                session,
+                yes,
+                reply,
+            } => answer(reply, self.confirm(session, yes)),
+            Command::SetEntities {
+                list,
+                values,
+                reply,
+            } => answer(reply, self.set_entities(list, values)),
             Command::SwitchDomain { name, on, reply } => answer(reply, self.switch(&name, on)),
             Command::Apply(settings, reply) => answer(reply, self.apply(*settings)),
             Command::Shutdown => {}
@@ -149,8 +185,17 @@ impl Shift {
             return Err(Refusal::Busy(open.id));
         }
         if self.pipeline.backend().is_none() {
-            let why = self.outlet.board().read().health.get("model").cloned().unwrap_or_default();
-            return Err(Refusal::Unavailable(format!("speech cannot be recognised: {why}")));
+            let why = self
+                .outlet
+                .board()
+                .read()
+                .health
+                .get("model")
+                .cloned()
+                .unwrap_or_default();
+            return Err(Refusal::Unavailable(format!(
+                "speech cannot be recognised: {why}"
+            )));
         }
         let mut sound = Vec::new();
         if self.microphone.is_none() {
@@ -182,23 +227,42 @@ impl Shift {
     }
 
     fn begin(&mut self, options: ListenOptions, standing: bool) -> Result<u64, Refusal> {
-        let zone = options.zone.unwrap_or_else(|| self.settings.audio.zone.clone());
+        let zone = options
+            .zone
+            .unwrap_or_else(|| self.settings.audio.zone.clone());
         let id = self.last_id + 1;
-        self.pipeline.begin(id, &zone, options.mode).map_err(|error| Refusal::Failed(error.to_string()))?;
+        self.pipeline
+            .begin(id, &zone, options.mode)
+            .map_err(|error| Refusal::Failed(error.to_string()))?;
         self.last_id = id;
         Counters::add(&self.outlet.board().counters.sessions, 1);
         let limit = (options.mode == ListenMode::PushToTalk).then(|| samples(options.timeout));
-        self.open = Some(Open { id, zone, mode: options.mode, limit, heard: 0, awake: false, standing, done: false });
+        self.open = Some(Open {
+            id,
+            zone,
+            mode: options.mode,
+            limit,
+            heard: 0,
+            awake: false,
+            standing,
+            done: false,
+        });
         Ok(id)
     }
 
     /// Begins what the configuration says shall always go on.
     fn stand(&mut self) {
-        let Some(mode) = self.settings.listen.start.listen() else { return };
+        let Some(mode) = self.settings.listen.start.listen() else {
+            return;
+        };
         if self.open.is_some() || self.pipeline.backend().is_none() {
             return;
         }
-        let options = ListenOptions { mode, zone: None, timeout: Duration::ZERO };
+        let options = ListenOptions {
+            mode,
+            zone: None,
+            timeout: Duration::ZERO,
+        };
         if let Err(error) = self.begin(options, true) {
             self.outlet.fault("recogniser", &error.to_string());
         }
@@ -226,7 +290,9 @@ impl Shift {
 
     fn interpret(&mut self, text: &str, announce: bool) -> Result<Vec<Intent>, Refusal> {
         if text.trim().is_empty() {
-            return Err(Refusal::InvalidArgument("the text is empty: give the words of a command".into()));
+            return Err(Refusal::InvalidArgument(
+                "the text is empty: give the words of a command".into(),
+            ));
         }
         if text.len() > LONGEST_TEXT {
             return Err(Refusal::InvalidArgument(format!(
@@ -235,7 +301,9 @@ impl Shift {
             )));
         }
         let mut events = Vec::new();
-        let readings = self.pipeline.interpret(text, announce, &mut |event| events.push(event));
+        let readings = self
+            .pipeline
+            .interpret(text, announce, &mut |event| events.push(event));
         self.follow(events);
         Ok(readings)
     }
@@ -254,7 +322,10 @@ impl Shift {
     }
 
     fn set_entities(&mut self, list: String, values: Vec<EntityValue>) -> Result<(), Refusal> {
-        if let Some(silent) = values.iter().find(|value| value.says.iter().all(|says| says.trim().is_empty())) {
+        if let Some(silent) = values
+            .iter()
+            .find(|value| value.says.iter().all(|says| says.trim().is_empty()))
+        {
             return Err(Refusal::InvalidArgument(format!(
                 "entity \"{}\" of list \"{list}\" has no name that can be said: give at least one",
                 silent.id
@@ -291,7 +362,9 @@ impl Shift {
                 pipeline.set_ears(Some(ears));
                 self.outlet.board().health("model", OK);
             }
-            Err(error) if self.pipeline.backend().is_some() => return Err(failed(error.to_string())),
+            Err(error) if self.pipeline.backend().is_some() => {
+                return Err(failed(error.to_string()));
+            }
             Err(error) => self.outlet.board().health("model", &error.to_string()),
         }
         if settings.audio != self.settings.audio {
@@ -346,7 +419,12 @@ impl Shift {
                 Counters::add(&self.outlet.board().counters.dropped_frames, frames);
                 if let Some(open) = &self.open {
                     let kind = EventKind::AudioDropped { frames };
-                    self.outlet.emit(Event { session: open.id, zone: open.zone.clone(), at: open.heard, kind });
+                    self.outlet.emit(Event {
+                        session: open.id,
+                        zone: open.zone.clone(),
+                        at: open.heard,
+                        kind,
+                    });
                 }
             }
         }
@@ -365,7 +443,10 @@ impl Shift {
         let mut events = Vec::new();
         let result = self.pipeline.push(sound, &mut |event| events.push(event));
         let counters = &self.outlet.board().counters;
-        Counters::add(&counters.busy_us, u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX));
+        Counters::add(
+            &counters.busy_us,
+            u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
+        );
         Counters::add(&counters.samples, sound.len() as u64);
         self.follow(events);
         if let Err(error) = result {
@@ -437,8 +518,12 @@ impl Shift {
 
     /// Announces the state if it is another one.
     fn show(&self) {
-        let (session, zone) =
-            self.open.as_ref().map_or((0, self.settings.audio.zone.as_str()), |open| (open.id, open.zone.as_str()));
+        let (session, zone) = self
+            .open
+            .as_ref()
+            .map_or((0, self.settings.audio.zone.as_str()), |open| {
+                (open.id, open.zone.as_str())
+            });
         self.outlet.enter(self.state(), session, zone);
     }
 
@@ -461,7 +546,11 @@ fn answer<T>(reply: Reply<T>, result: Result<T, Refusal>) {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a timeout is 1 to 60 s")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a timeout is 1 to 60 s"
+)]
 fn samples(time: Duration) -> u64 {
     (time.as_secs_f64() * SAMPLE_RATE as f64) as u64
 }

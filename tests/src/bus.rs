@@ -20,7 +20,13 @@ impl Bus {
     /// If `dbus-daemon` is missing (package `dbus-daemon`).
     #[must_use]
     pub fn start() -> Self {
-        Self::with_rules("<policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/><allow send_type=\"method_call\"/></policy>")
+        Self::with_rules(
+            "<policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/>\
+             <allow send_type=\"method_call\"/><allow send_type=\"signal\"/>\
+             <allow send_type=\"method_return\"/><allow send_type=\"error\"/>\
+             <allow receive_type=\"method_call\"/><allow receive_type=\"signal\"/>\
+             <allow receive_type=\"method_return\"/><allow receive_type=\"error\"/></policy>",
+        )
     }
 
     /// A bus with a system bus's rules and a policy file on top.
@@ -49,7 +55,8 @@ impl Bus {
              <busconfig><type>system</type><listen>unix:path={}</listen><auth>EXTERNAL</auth>{rules}</busconfig>",
             dir.path().join("bus").display()
         );
-        std::fs::write(dir.path().join("bus.conf"), text).unwrap_or_else(|error| panic!("bus.conf: {error}"));
+        std::fs::write(dir.path().join("bus.conf"), text)
+            .unwrap_or_else(|error| panic!("bus.conf: {error}"));
         let mut bus = Self { dir, daemon: None };
         bus.launch();
         bus
@@ -76,11 +83,16 @@ impl Bus {
         self.stop();
         drop(std::fs::remove_file(self.socket()));
         let daemon = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", self.dir.path().join("bus.conf").display()))
+            .arg(format!(
+                "--config-file={}",
+                self.dir.path().join("bus.conf").display()
+            ))
             .args(["--nofork", "--nopidfile", "--nosyslog"])
             .stdout(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("dbus-daemon: {error}; install the package dbus-daemon"));
+            .unwrap_or_else(|error| {
+                panic!("dbus-daemon: {error}; install the package dbus-daemon")
+            });
         self.daemon = Some(daemon);
         let socket = self.socket();
         eventually("the private bus", Duration::from_secs(5), || {
@@ -108,5 +120,6 @@ pub(crate) fn stop(child: &mut Child) {
 fn open_to_all(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let open = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(dir, open).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    std::fs::set_permissions(dir, open)
+        .unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
 }

@@ -50,8 +50,10 @@ impl Service {
     pub fn launch(bus: &Bus, config: &str, environment: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().unwrap_or_else(|error| panic!("no temporary folder: {error}"));
         write(&dir.path().join("vocar.toml"), config);
-        let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap_or_else(|error| panic!("notify: {error}"));
-        let log = File::create(dir.path().join("log")).unwrap_or_else(|error| panic!("log: {error}"));
+        let socket = UnixDatagram::bind(dir.path().join("notify"))
+            .unwrap_or_else(|error| panic!("notify: {error}"));
+        let log =
+            File::create(dir.path().join("log")).unwrap_or_else(|error| panic!("log: {error}"));
         let mut command = Command::new(program("vocard"));
         command
             .arg("--config")
@@ -61,8 +63,15 @@ impl Service {
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(log);
-        let child = command.spawn().unwrap_or_else(|error| panic!("vocard cannot be started: {error}"));
-        Self { child, dir, socket, start_up: Duration::ZERO }
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("vocard cannot be started: {error}"));
+        Self {
+            child,
+            dir,
+            socket,
+            start_up: Duration::ZERO,
+        }
     }
 
     /// Waits for a notification that holds `text`; returns it.
@@ -73,7 +82,10 @@ impl Service {
         let end = Instant::now() + limit;
         let mut buffer = [0; 4096];
         while Instant::now() < end {
-            drop(self.socket.set_read_timeout(Some(Duration::from_millis(100))));
+            drop(
+                self.socket
+                    .set_read_timeout(Some(Duration::from_millis(100))),
+            );
             if let Ok(length) = self.socket.recv(&mut buffer) {
                 let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
                 if message.contains(text) {
@@ -81,7 +93,10 @@ impl Service {
                 }
             }
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("vocard ended ({status}) before it said {text:?}: {}", self.errors());
+                panic!(
+                    "vocard ended ({status}) before it said {text:?}: {}",
+                    self.errors()
+                );
             }
         }
         panic!("vocard did not say {text:?} within {limit:?}");
@@ -111,7 +126,9 @@ impl Service {
     /// # Panics
     /// If it does not end within `limit`.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
-        super::eventually("the end of vocard", limit, || self.child.try_wait().ok().flatten())
+        super::eventually("the end of vocard", limit, || {
+            self.child.try_wait().ok().flatten()
+        })
     }
 
     /// What the service wrote to its log so far.
@@ -123,9 +140,15 @@ impl Service {
     /// Resident memory in bytes.
     #[must_use]
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
-        kilobytes.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0) * 1024
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let kilobytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+        kilobytes
+            .and_then(|text| text.parse::<u64>().ok())
+            .unwrap_or(0)
+            * 1024
     }
 }
 

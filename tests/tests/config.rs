@@ -7,15 +7,25 @@ use vocar_tests::{Bus, Service, eventually, program, vocar};
 const GOOD: &str = "[model]\ndir = \"/nonexistent\"\n[audio]\nzone = \"driver\"\n";
 
 fn health(bus: &Bus) -> serde_json::Value {
-    let output = vocar(&["status", "--json"], &[("VOCAR_BUS__ADDRESS", &bus.address())]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = vocar(
+        &["status", "--json"],
+        &[("VOCAR_BUS__ADDRESS", &bus.address())],
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     status["health"]["configuration"].clone()
 }
 
 async fn reload(bus: &Bus) -> zbus::Result<()> {
     let connection = vocar_daemon::bus::connect(&bus.address()).await?;
-    vocar_daemon::bus::VoiceAssistant1Proxy::new(&connection).await?.reload().await
+    vocar_daemon::bus::VoiceAssistant1Proxy::new(&connection)
+        .await?
+        .reload()
+        .await
 }
 
 #[test]
@@ -29,13 +39,24 @@ fn a_wrong_file_stops_the_start_with_exit_code_2() {
     let bus = Bus::start();
     for (config, part) in cases {
         let mut service = Service::launch(&bus, config, &[]);
-        assert_eq!(service.wait(Duration::from_secs(5)).code(), Some(2), "{config}");
+        assert_eq!(
+            service.wait(Duration::from_secs(5)).code(),
+            Some(2),
+            "{config}"
+        );
         let errors = service.errors();
-        assert!(errors.contains("vocar.toml") && errors.contains(part), "{config:?} gave {errors:?}");
+        assert!(
+            errors.contains("vocar.toml") && errors.contains(part),
+            "{config:?} gave {errors:?}"
+        );
     }
     let mut service = Service::launch(&bus, GOOD, &[("VOCAR_AUDIO__RETRY_S", "soon")]);
     assert_eq!(service.wait(Duration::from_secs(5)).code(), Some(2));
-    assert!(service.errors().contains("VOCAR_AUDIO__RETRY_S"), "{}", service.errors());
+    assert!(
+        service.errors().contains("VOCAR_AUDIO__RETRY_S"),
+        "{}",
+        service.errors()
+    );
 }
 
 #[test]
@@ -45,7 +66,11 @@ fn check_reads_and_ends() {
     let file = dir.join("vocar.toml");
     for (text, code) in [(GOOD, 0), ("[bus]\naddress = \"nowhere\"\n", 2)] {
         std::fs::write(&file, text).unwrap();
-        let status = Command::new(program("vocard")).args(["--check", "--config"]).arg(&file).status().unwrap();
+        let status = Command::new(program("vocard"))
+            .args(["--check", "--config"])
+            .arg(&file)
+            .status()
+            .unwrap();
         assert_eq!(status.code(), Some(code), "{text}");
     }
     std::fs::remove_dir_all(&dir).unwrap();
@@ -59,16 +84,30 @@ async fn a_wrong_reload_keeps_the_old_and_says_so() {
 
     service.configure("[audio]\nzone = 3.5.1\n");
     let error = reload(&bus).await.unwrap_err().to_string();
-    assert!(error.contains("InvalidConfiguration") && error.contains("vocar.toml"), "{error}");
+    assert!(
+        error.contains("InvalidConfiguration") && error.contains("vocar.toml"),
+        "{error}"
+    );
     let said = health(&bus);
-    assert!(said.as_str().unwrap().contains("the old one stays in force"), "{said}");
+    assert!(
+        said.as_str()
+            .unwrap()
+            .contains("the old one stays in force"),
+        "{said}"
+    );
 
     service.configure("[domains]\ndirs = [\"/nonexistent/domain\"]\n");
     let error = reload(&bus).await.unwrap_err().to_string();
     assert!(error.contains("/nonexistent/domain"), "{error}");
 
-    let understood = vocar(&["say", "turn on the radio"], &[("VOCAR_BUS__ADDRESS", &bus.address())]);
-    assert!(understood.status.success(), "the old domains must still be there");
+    let understood = vocar(
+        &["say", "turn on the radio"],
+        &[("VOCAR_BUS__ADDRESS", &bus.address())],
+    );
+    assert!(
+        understood.status.success(),
+        "the old domains must still be there"
+    );
 
     service.configure(GOOD);
     reload(&bus).await.unwrap();
@@ -86,10 +125,15 @@ fn sighup_reloads_like_the_method() {
     let said = eventually("the refusal in Health", Duration::from_secs(5), || {
         Some(health(&bus)).filter(|health| health != "ok")
     });
-    assert!(said.as_str().unwrap().contains("listen.min_confidence"), "{said}");
+    assert!(
+        said.as_str().unwrap().contains("listen.min_confidence"),
+        "{said}"
+    );
     service.configure("[model]\ndir = \"/nonexistent\"\n[bus]\ntranscripts_group = \"root\"\n");
     service.signal(libc::SIGHUP);
-    eventually("the mended configuration", Duration::from_secs(5), || Some(()).filter(|()| health(&bus) == "ok"));
+    eventually("the mended configuration", Duration::from_secs(5), || {
+        Some(()).filter(|()| health(&bus) == "ok")
+    });
     service.signal(libc::SIGTERM);
     assert!(service.wait(Duration::from_secs(5)).success());
 }

@@ -10,7 +10,10 @@ const NO_MODEL: &str = "[model]\ndir = \"/nonexistent\"\n";
 async fn understands(bus: &Bus) -> zbus::Result<bool> {
     let connection = connect(&bus.address()).await?;
     let service = VoiceAssistant1Proxy::new(&connection).await?;
-    Ok(!service.interpret_text("turn on the radio", HashMap::new()).await?.is_empty())
+    Ok(!service
+        .interpret_text("turn on the radio", HashMap::new())
+        .await?
+        .is_empty())
 }
 
 async fn understands_soon(bus: &Bus, limit: Duration) {
@@ -28,7 +31,11 @@ async fn understands_soon(bus: &Bus, limit: Duration) {
 async fn without_a_bundle_it_stays_up_and_says_why() {
     let bus = Bus::start();
     let mut service = Service::start(&bus, NO_MODEL);
-    assert!(service.start_up < Duration::from_secs(1), "ready after {:?}", service.start_up);
+    assert!(
+        service.start_up < Duration::from_secs(1),
+        "ready after {:?}",
+        service.start_up
+    );
     assert!(understands(&bus).await.unwrap());
     let connection = connect(&bus.address()).await.unwrap();
     let proxy = VoiceAssistant1Proxy::new(&connection).await.unwrap();
@@ -47,17 +54,30 @@ async fn a_bundle_that_is_no_bundle_is_named() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(name), text).unwrap();
         let bus = Bus::start();
-        let _service = Service::start(&bus, &format!("[model]\ndir = \"{}\"\n", dir.path().display()));
+        let _service = Service::start(
+            &bus,
+            &format!("[model]\ndir = \"{}\"\n", dir.path().display()),
+        );
         let connection = connect(&bus.address()).await.unwrap();
-        let health = VoiceAssistant1Proxy::new(&connection).await.unwrap().health().await.unwrap();
+        let health = VoiceAssistant1Proxy::new(&connection)
+            .await
+            .unwrap()
+            .health()
+            .await
+            .unwrap();
         let model = String::try_from(health["model"].clone()).unwrap();
-        assert!(model.contains(part) && model.contains(&dir.path().display().to_string()), "{text:?} gave {model:?}");
+        assert!(
+            model.contains(part) && model.contains(&dir.path().display().to_string()),
+            "{text:?} gave {model:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_changed_file_of_the_bundle_is_found_by_its_hash() {
-    let Some(bundle) = speech_bundle("a bundle with a wrong hash") else { return };
+    let Some(bundle) = speech_bundle("a bundle with a wrong hash") else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(bundle).unwrap() {
         let file = file.unwrap().path();
@@ -67,27 +87,52 @@ async fn a_changed_file_of_the_bundle_is_found_by_its_hash() {
     let text = std::fs::read_to_string(&phones).unwrap();
     std::fs::write(&phones, text + "XX\n").unwrap();
     let bus = Bus::start();
-    let _service = Service::start(&bus, &format!("[model]\ndir = \"{}\"\n", dir.path().display()));
+    let _service = Service::start(
+        &bus,
+        &format!("[model]\ndir = \"{}\"\n", dir.path().display()),
+    );
     let connection = connect(&bus.address()).await.unwrap();
-    let health = VoiceAssistant1Proxy::new(&connection).await.unwrap().health().await.unwrap();
+    let health = VoiceAssistant1Proxy::new(&connection)
+        .await
+        .unwrap()
+        .health()
+        .await
+        .unwrap();
     let model = String::try_from(health["model"].clone()).unwrap();
-    assert!(model.contains("phones.txt") && model.contains("SHA-256"), "{model}");
+    assert!(
+        model.contains("phones.txt") && model.contains("SHA-256"),
+        "{model}"
+    );
     assert!(understands(&bus).await.unwrap());
 }
 
 #[tokio::test]
 async fn with_the_bundle_it_starts_within_its_marks() {
-    let Some(bundle) = speech_bundle("start-up time and memory with the model") else { return };
+    let Some(bundle) = speech_bundle("start-up time and memory with the model") else {
+        return;
+    };
     let bus = Bus::start();
     let service = Service::start(&bus, &format!("[model]\ndir = \"{}\"\n", bundle.display()));
     let connection = connect(&bus.address()).await.unwrap();
     let proxy = VoiceAssistant1Proxy::new(&connection).await.unwrap();
     assert_eq!(proxy.state().await.unwrap(), "idle");
     assert!(proxy.backend().await.unwrap().starts_with("tract-"));
-    println!("ready after {:?}, {} MB resident", service.start_up, service.resident() / 1_000_000);
-    assert!(service.resident() <= 120_000_000, "{} bytes resident", service.resident());
+    println!(
+        "ready after {:?}, {} MB resident",
+        service.start_up,
+        service.resident() / 1_000_000
+    );
+    assert!(
+        service.resident() <= 120_000_000,
+        "{} bytes resident",
+        service.resident()
+    );
     // Another test may compute beside this one: twice the mark of one second is still no accident.
-    assert!(service.start_up < Duration::from_secs(2), "ready after {:?}", service.start_up);
+    assert!(
+        service.start_up < Duration::from_secs(2),
+        "ready after {:?}",
+        service.start_up
+    );
 }
 
 #[tokio::test]
@@ -98,7 +143,10 @@ async fn killed_and_started_again_it_serves_at_once() {
         assert!(understands(&bus).await.unwrap());
         service.signal(libc::SIGKILL);
         assert!(!service.wait(Duration::from_secs(5)).success());
-        assert!(understands(&bus).await.is_err(), "a killed service cannot answer");
+        assert!(
+            understands(&bus).await.is_err(),
+            "a killed service cannot answer"
+        );
     }
     let _service = Service::start(&bus, NO_MODEL);
     assert!(understands(&bus).await.unwrap());
@@ -110,7 +158,10 @@ async fn it_comes_back_when_the_bus_does_and_forgets_nothing() {
     let mut service = Service::start(&bus, NO_MODEL);
     let connection = connect(&bus.address()).await.unwrap();
     let proxy = VoiceAssistant1Proxy::new(&connection).await.unwrap();
-    proxy.set_entities("contact", &[("c7", &["Zebulon Quartermain"])]).await.unwrap();
+    proxy
+        .set_entities("contact", &[("c7", &["Zebulon Quartermain"])])
+        .await
+        .unwrap();
     proxy.set_privacy_mode(true).await.unwrap();
     for _ in 0..2 {
         bus.stop();
@@ -120,7 +171,13 @@ async fn it_comes_back_when_the_bus_does_and_forgets_nothing() {
     }
     let connection = connect(&bus.address()).await.unwrap();
     let proxy = VoiceAssistant1Proxy::new(&connection).await.unwrap();
-    assert!(!proxy.interpret_text("call zebulon quartermain", HashMap::new()).await.unwrap().is_empty());
+    assert!(
+        !proxy
+            .interpret_text("call zebulon quartermain", HashMap::new())
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(proxy.privacy_mode().await.unwrap());
     service.signal(libc::SIGTERM);
     assert!(service.wait(Duration::from_secs(5)).success());
@@ -132,7 +189,11 @@ fn a_second_service_on_the_bus_is_refused() {
     let _first = Service::start(&bus, NO_MODEL);
     let mut second = Service::launch(&bus, NO_MODEL, &[]);
     assert_eq!(second.wait(Duration::from_secs(20)).code(), Some(3));
-    assert!(second.errors().contains("another vocard is running"), "{}", second.errors());
+    assert!(
+        second.errors().contains("another vocard is running"),
+        "{}",
+        second.errors()
+    );
 }
 
 #[test]
@@ -148,12 +209,25 @@ fn the_watchdog_is_fed_while_the_worker_turns() {
 #[test]
 fn start_up_is_logged_without_words() {
     let bus = Bus::start();
-    let service = Service::start_with(&bus, NO_MODEL, &[("VOCAR_PRIVACY__PRIVATE", "true"), ("VOCAR_LOG__LEVEL", "debug")]);
+    let service = Service::start_with(
+        &bus,
+        NO_MODEL,
+        &[
+            ("VOCAR_PRIVACY__PRIVATE", "true"),
+            ("VOCAR_LOG__LEVEL", "debug"),
+        ],
+    );
     let address = bus.address();
-    let said = vocar_tests::vocar(&["say", "call", "the", "police"], &[("VOCAR_BUS__ADDRESS", &address)]);
+    let said = vocar_tests::vocar(
+        &["say", "call", "the", "police"],
+        &[("VOCAR_BUS__ADDRESS", &address)],
+    );
     assert!(said.status.code().is_some());
     std::thread::sleep(Duration::from_millis(200));
     let log = service.errors();
     assert!(log.contains("state"), "{log}");
-    assert!(!log.contains("police"), "words in the log of a private service: {log}");
+    assert!(
+        !log.contains("police"),
+        "words in the log of a private service: {log}"
+    );
 }

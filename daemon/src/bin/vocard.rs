@@ -26,7 +26,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let scope = if arguments.user { Scope::User } else { Scope::System };
+    let scope = if arguments.user {
+        Scope::User
+    } else {
+        Scope::System
+    };
     let layers = Layers::of_process(scope, arguments.config.as_deref());
     let settings = match layers.read() {
         Ok(settings) => settings,
@@ -40,7 +44,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let level = logging::install(&settings.log.level);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("the runtime does not start: {error}");

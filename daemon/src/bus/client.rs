@@ -18,7 +18,11 @@ pub trait VoiceAssistant1 {
     /// Ends a session and forgets what was heard.
     fn cancel(&self, session: u64) -> zbus::Result<()>;
     /// Understands a text.
-    fn interpret_text(&self, text: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Vec<Dict>>;
+    fn interpret_text(
+        &self,
+        text: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<Vec<Dict>>;
     /// Answers a question of the dialogue.
     fn confirm(&self, session: u64, yes: bool) -> zbus::Result<()>;
     /// Replaces the values of an entity list.
@@ -42,13 +46,28 @@ pub trait VoiceAssistant1 {
 
     /// A command.
     #[zbus(signal)]
-    fn intent_recognized(&self, session: u64, zone: &str, domain: &str, name: &str, slots: Dict, details: Dict);
+    fn intent_recognized(
+        &self,
+        session: u64,
+        zone: &str,
+        domain: &str,
+        name: &str,
+        slots: Dict,
+        details: Dict,
+    );
     /// What has been understood so far.
     #[zbus(signal)]
     fn partial_transcript(&self, session: u64, zone: &str, text: &str);
     /// What was said.
     #[zbus(signal)]
-    fn final_transcript(&self, session: u64, zone: &str, text: &str, confidence: f64, details: Dict);
+    fn final_transcript(
+        &self,
+        session: u64,
+        zone: &str,
+        text: &str,
+        confidence: f64,
+        details: Dict,
+    );
     /// The wake phrase.
     #[zbus(signal)]
     fn wake_detected(&self, session: u64, zone: &str, phrase: &str, score: f64);

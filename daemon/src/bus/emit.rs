@@ -13,13 +13,21 @@ use zbus::object_server::SignalEmitter;
 ///
 /// # Errors
 /// If the connection is gone.
-pub async fn event(object: &VoiceAssistant, emitter: &SignalEmitter<'_>, event: &Event) -> zbus::Result<()> {
+pub async fn event(
+    object: &VoiceAssistant,
+    emitter: &SignalEmitter<'_>,
+    event: &Event,
+) -> zbus::Result<()> {
     if event.kind.is_transcript() {
         return to_peers(object, emitter, event).await;
     }
     let (session, zone) = (event.session, event.zone.as_str());
     match &event.kind {
-        EventKind::IntentRecognized { intent, source, latency } => {
+        EventKind::IntentRecognized {
+            intent,
+            source,
+            latency,
+        } => {
             let details = json!({
                 "vss": intent.vss, "confidence": intent.confidence, "missing": intent.missing,
                 "prompt": intent.prompt, "source": source, "at": event.at, "latency_ms": latency.total_ms(),
@@ -28,7 +36,16 @@ pub async fn event(object: &VoiceAssistant, emitter: &SignalEmitter<'_>, event: 
             });
             let slots = wire::slots(intent);
             let (domain, name) = (&intent.domain, &intent.name);
-            VoiceAssistant::intent_recognized(emitter, session, zone, domain, name, slots, wire::dict(&details)).await
+            VoiceAssistant::intent_recognized(
+                emitter,
+                session,
+                zone,
+                domain,
+                name,
+                slots,
+                wire::dict(&details),
+            )
+            .await
         }
         EventKind::WakeDetected { phrase, score } => {
             VoiceAssistant::wake_detected(emitter, session, zone, phrase, f64::from(*score)).await
@@ -37,9 +54,14 @@ pub async fn event(object: &VoiceAssistant, emitter: &SignalEmitter<'_>, event: 
             let stage = wire::name_of(stage);
             VoiceAssistant::rejected(emitter, session, zone, &stage, reason).await
         }
-        EventKind::DialogueTurn { turn, prompt, intent } => {
+        EventKind::DialogueTurn {
+            turn,
+            prompt,
+            intent,
+        } => {
             let kind = wire::name_of(turn);
-            VoiceAssistant::dialogue_turn(emitter, session, zone, &kind, prompt, waiting(intent)).await
+            VoiceAssistant::dialogue_turn(emitter, session, zone, &kind, prompt, waiting(intent))
+                .await
         }
         EventKind::StateChanged { state, previous } => {
             VoiceAssistant::entered_state(emitter, session, state.name(), previous.name()).await
@@ -55,12 +77,18 @@ fn waiting(intent: &Intent) -> Dict {
     }))
 }
 
-async fn to_peers(object: &VoiceAssistant, emitter: &SignalEmitter<'_>, event: &Event) -> zbus::Result<()> {
+async fn to_peers(
+    object: &VoiceAssistant,
+    emitter: &SignalEmitter<'_>,
+    event: &Event,
+) -> zbus::Result<()> {
     if object.board.is_private() {
         return Ok(());
     }
     for peer in object.peers.list() {
-        let emitter = emitter.to_owned().set_destination(BusName::from(peer.into_inner()));
+        let emitter = emitter
+            .to_owned()
+            .set_destination(BusName::from(peer.into_inner()));
         transcript(&emitter, event).await?;
     }
     Ok(())
@@ -72,9 +100,23 @@ async fn transcript(emitter: &SignalEmitter<'_>, event: &Event) -> zbus::Result<
         EventKind::PartialTranscript { text } => {
             VoiceAssistant::partial_transcript(emitter, session, zone, text).await
         }
-        EventKind::FinalTranscript { text, confidence, words, alternatives, .. } => {
+        EventKind::FinalTranscript {
+            text,
+            confidence,
+            words,
+            alternatives,
+            ..
+        } => {
             let details = details(event.at, words, alternatives);
-            VoiceAssistant::final_transcript(emitter, session, zone, text, f64::from(*confidence), details).await
+            VoiceAssistant::final_transcript(
+                emitter,
+                session,
+                zone,
+                text,
+                f64::from(*confidence),
+                details,
+            )
+            .await
         }
         _ => Ok(()),
     }

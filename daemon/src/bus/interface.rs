@@ -51,21 +51,42 @@ impl VoiceAssistant {
     }
 
     #[zbus(out_args("intents"))]
-    async fn interpret_text(&self, text: String, options: HashMap<String, OwnedVariant>) -> Result<Vec<Dict>, Error> {
+    async fn interpret_text(
+        &self,
+        text: String,
+        options: HashMap<String, OwnedVariant>,
+    ) -> Result<Vec<Dict>, Error> {
         let announce = options::announce(&options)?;
-        Ok(self.worker.interpret(text, announce).await?.iter().map(wire::intent).collect())
+        Ok(self
+            .worker
+            .interpret(text, announce)
+            .await?
+            .iter()
+            .map(wire::intent)
+            .collect())
     }
 
     async fn confirm(&self, session: u64, yes: bool) -> Result<(), Error> {
         Ok(self.worker.confirm(session, yes).await?)
     }
 
-    async fn set_entities(&self, list: String, values: Vec<(String, Vec<String>)>) -> Result<(), Error> {
-        let values = values.into_iter().map(|(id, says)| EntityValue { id, says }).collect();
+    async fn set_entities(
+        &self,
+        list: String,
+        values: Vec<(String, Vec<String>)>,
+    ) -> Result<(), Error> {
+        let values = values
+            .into_iter()
+            .map(|(id, says)| EntityValue { id, says })
+            .collect();
         Ok(self.worker.set_entities(list, values).await?)
     }
 
-    async fn load_adapter(&self, name: String, options: HashMap<String, OwnedVariant>) -> Result<(), Error> {
+    async fn load_adapter(
+        &self,
+        name: String,
+        options: HashMap<String, OwnedVariant>,
+    ) -> Result<(), Error> {
         tracing::debug!(name, options = options.len(), "an adapter was asked for");
         Err(no_adapters(&name))
     }
@@ -90,8 +111,14 @@ impl VoiceAssistant {
     async fn reload(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         let ended = |_| Error::Failed("the service is shutting down".into());
-        self.reload.send(reply).await.map_err(|error| ended(error.to_string()))?;
-        answer.await.map_err(|error| ended(error.to_string()))?.map_err(Error::InvalidConfiguration)
+        self.reload
+            .send(reply)
+            .await
+            .map_err(|error| ended(error.to_string()))?;
+        answer
+            .await
+            .map_err(|error| ended(error.to_string()))?
+            .map_err(Error::InvalidConfiguration)
     }
 
     async fn subscribe(
@@ -99,8 +126,16 @@ impl VoiceAssistant {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        let peer = header.sender().ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
-        self.peers.admit(connection, peer, &self.settings.load().bus.transcripts_group).await
+        let peer = header
+            .sender()
+            .ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
+        self.peers
+            .admit(
+                connection,
+                peer,
+                &self.settings.load().bus.transcripts_group,
+            )
+            .await
     }
 
     async fn unsubscribe(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
@@ -161,7 +196,10 @@ impl VoiceAssistant {
     }
 
     #[zbus(signal)]
-    #[allow(clippy::too_many_arguments, reason = "one argument for each of the signal's")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one argument for each of the signal's"
+    )]
     pub(super) async fn intent_recognized(
         emitter: &SignalEmitter<'_>,
         session: u64,

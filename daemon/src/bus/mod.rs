@@ -33,12 +33,25 @@ pub const EVENTS: usize = 256;
 /// First and longest pause between two attempts to reach the bus.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// A bus that takes longer than this to answer is not working.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// Connects to `system`, `session` or an address.
 ///
 /// # Errors
 /// If nobody answers there.
 pub async fn connect(address: &str) -> zbus::Result<Connection> {
-    builder(address).build().await
+    tokio::time::timeout(SILENCE, builder(address).build())
+        .await
+        .unwrap_or_else(|_| Err(silent()))
+}
+
+fn silent() -> zbus::Error {
+    std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        "the bus takes the connection and does not answer",
+    )
+    .into()
 }
 
 fn builder(address: &str) -> connection::Builder<'_> {
@@ -61,9 +74,21 @@ pub struct Link {
 impl Link {
     /// A link that is not yet up; the receiver tells when it is.
     #[must_use]
-    pub fn new(object: VoiceAssistant, address: String, events: mpsc::Receiver<Event>) -> (Self, watch::Receiver<bool>) {
+    pub fn new(
+        object: VoiceAssistant,
+        address: String,
+        events: mpsc::Receiver<Event>,
+    ) -> (Self, watch::Receiver<bool>) {
         let (up, watch) = watch::channel(false);
-        (Self { object, address, events, up }, watch)
+        (
+            Self {
+                object,
+                address,
+                events,
+                up,
+            },
+            watch,
+        )
     }
 
     /// Keeps the object on the bus until the worker has ended. Sessions, domains and entities live in the worker: they outlast the bus.
@@ -93,7 +118,15 @@ impl Link {
     }
 
     async fn open(&self) -> zbus::Result<Connection> {
-        builder(&self.address).serve_at(PATH, self.object.clone()).name(NAME).build().await
+        let opening = builder(&self.address)
+            .serve_at(PATH, self.object.clone())
+            .name(NAME)
+            .allow_name_replacements(false)
+            .replace_existing_names(false)
+            .build();
+        tokio::time::timeout(SILENCE, opening)
+            .await
+            .unwrap_or_else(|_| Err(silent()))
     }
 
     /// Sends what happens until the connection ends; says why it ended.
@@ -157,15 +190,24 @@ impl Link {
 
 /// Changes of our own name's owner; of no other name, or every program that comes and goes would wake us.
 async fn name_owners(connection: &Connection) -> zbus::Result<NameOwnerChangedStream> {
-    DBusProxy::new(connection).await?.receive_name_owner_changed_with_args(&[(0, NAME)]).await
+    DBusProxy::new(connection)
+        .await?
+        .receive_name_owner_changed_with_args(&[(0, NAME)])
+        .await
 }
 
 fn mend(error: &zbus::Error, address: &str) -> String {
     match error {
-        zbus::Error::NameTaken => format!("{NAME} is taken: another vocard is running on this bus; stop it"),
-        zbus::Error::MethodError(name, _, _) if name.as_str().ends_with("AccessDenied") => {
-            format!("the bus refuses the name {NAME}: install org.vocar.VoiceAssistant1.conf as its policy ({error})")
+        zbus::Error::NameTaken => {
+            format!("{NAME} is taken: another vocard is running on this bus; stop it")
         }
-        other => format!("no connection to the bus \"{address}\" ({other}): start it, or set bus.address"),
+        zbus::Error::MethodError(name, _, _) if name.as_str().ends_with("AccessDenied") => {
+            format!(
+                "the bus refuses the name {NAME}: install org.vocar.VoiceAssistant1.conf as its policy ({error})"
+            )
+        }
+        other => format!(
+            "no connection to the bus \"{address}\" ({other}): start it, or set bus.address"
+        ),
     }
 }

@@ -14,8 +14,11 @@ type Options = HashMap<String, OwnedVariant>;
 /// # Errors
 /// [`Error::InvalidArgument`] names the option.
 pub fn listen(options: &Options, defaults: &Listen) -> Result<ListenOptions, Error> {
-    let mut chosen =
-        ListenOptions { mode: defaults.mode, zone: None, timeout: Duration::from_secs_f64(defaults.timeout_s) };
+    let mut chosen = ListenOptions {
+        mode: defaults.mode,
+        zone: None,
+        timeout: Duration::from_secs_f64(defaults.timeout_s),
+    };
     for (name, value) in options {
         match name.as_str() {
             "mode" => chosen.mode = text(name, value)?.parse().map_err(Error::InvalidArgument)?,
@@ -52,7 +55,9 @@ fn text<'a>(name: &str, value: &'a OwnedVariant) -> Result<&'a str, Error> {
 
 fn timeout(value: &OwnedVariant) -> Result<Duration, Error> {
     match &**value {
-        Variant::F64(seconds) if (1.0..=60.0).contains(seconds) => Ok(Duration::from_secs_f64(*seconds)),
+        Variant::F64(seconds) if (1.0..=60.0).contains(seconds) => {
+            Ok(Duration::from_secs_f64(*seconds))
+        }
         other => Err(wrong("timeout", other, "seconds from 1 to 60 (d)")),
     }
 }
@@ -62,7 +67,9 @@ fn wrong(name: &str, value: &Variant<'_>, wanted: &str) -> Error {
 }
 
 fn unknown(name: &str, known: &str) -> Error {
-    Error::InvalidArgument(format!("option \"{name}\" is unknown: the known ones are {known}"))
+    Error::InvalidArgument(format!(
+        "option \"{name}\" is unknown: the known ones are {known}"
+    ))
 }
 
 #[cfg(test)]
@@ -71,13 +78,20 @@ mod tests {
     use crate::config::ListenMode;
 
     fn options(pairs: Vec<(&str, Variant<'static>)>) -> Options {
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), OwnedVariant::try_from(value).unwrap())).collect()
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), OwnedVariant::try_from(value).unwrap()))
+            .collect()
     }
 
     #[test]
     fn options_override_the_configuration() {
         let chosen = listen(
-            &options(vec![("mode", "open-mic".into()), ("timeout", 2.5.into()), ("zone", "rear_left".into())]),
+            &options(vec![
+                ("mode", "open-mic".into()),
+                ("timeout", 2.5.into()),
+                ("zone", "rear_left".into()),
+            ]),
             &Listen::default(),
         )
         .unwrap();
@@ -97,11 +111,16 @@ mod tests {
             ("volume", 1_u32.into()),
         ] {
             match listen(&options(vec![(name, value)]), &Listen::default()) {
-                Err(Error::InvalidArgument(text)) => assert!(text.contains(name) || text.contains("mode"), "{text}"),
+                Err(Error::InvalidArgument(text)) => {
+                    assert!(text.contains(name) || text.contains("mode"), "{text}")
+                }
                 other => panic!("{name}: {other:?}"),
             }
         }
-        assert!(matches!(announce(&options(vec![("announce", 1_u32.into())])), Err(Error::InvalidArgument(_))));
+        assert!(matches!(
+            announce(&options(vec![("announce", 1_u32.into())])),
+            Err(Error::InvalidArgument(_))
+        ));
         assert!(announce(&Options::new()).unwrap());
     }
 }

@@ -20,9 +20,17 @@ impl Peers {
     ///
     /// # Errors
     /// [`Error::AccessDenied`] for anyone but root, the daemon's user and members of `group`.
-    pub async fn admit(&self, connection: &Connection, peer: &UniqueName<'_>, group: &str) -> Result<(), Error> {
+    pub async fn admit(
+        &self,
+        connection: &Connection,
+        peer: &UniqueName<'_>,
+        group: &str,
+    ) -> Result<(), Error> {
         let bus = DBusProxy::new(connection).await?;
-        let who = bus.get_connection_credentials(BusName::from(peer.to_owned())).await.map_err(zbus::Error::from)?;
+        let who = bus
+            .get_connection_credentials(BusName::from(peer.to_owned()))
+            .await
+            .map_err(zbus::Error::from)?;
         let uid = who.unix_user_id();
         let groups = who.unix_group_ids().cloned().unwrap_or_default();
         if !may_see(uid, &groups, group) {
@@ -38,7 +46,10 @@ impl Peers {
     /// Unique names are never used twice, so a peer that went without a word costs nothing until the next one comes.
     async fn forget_the_gone(&self, bus: &DBusProxy<'_>) {
         for name in self.list() {
-            if let Ok(false) = bus.name_has_owner(BusName::from(name.as_ref().to_owned())).await {
+            if let Ok(false) = bus
+                .name_has_owner(BusName::from(name.as_ref().to_owned()))
+                .await
+            {
                 self.dismiss(name.as_str());
             }
         }
@@ -69,14 +80,18 @@ impl Peers {
             return Ok(());
         }
         if names.len() >= MOST {
-            return Err(Error::Failed(format!("{MOST} subscribers are registered already: Unsubscribe one first")));
+            return Err(Error::Failed(format!(
+                "{MOST} subscribers are registered already: Unsubscribe one first"
+            )));
         }
         names.push(peer);
         Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<OwnedUniqueName>> {
-        self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.names
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -84,7 +99,9 @@ fn may_see(uid: Option<u32>, groups: &[u32], group: &str) -> bool {
     // SAFETY: geteuid has no preconditions and cannot fail.
     let own = unsafe { libc::geteuid() };
     let by_user = uid.is_some_and(|uid| uid == 0 || uid == own);
-    let members = std::fs::read_to_string("/etc/group").ok().and_then(|text| group_id(&text, group));
+    let members = std::fs::read_to_string("/etc/group")
+        .ok()
+        .and_then(|text| group_id(&text, group));
     by_user || members.is_some_and(|gid| groups.contains(&gid))
 }
 
@@ -121,10 +138,18 @@ mod tests {
     fn the_list_is_bounded() {
         let peers = Peers::default();
         for n in 0..MOST {
-            peers.add(OwnedUniqueName::try_from(format!(":1.{n}")).unwrap()).unwrap();
+            peers
+                .add(OwnedUniqueName::try_from(format!(":1.{n}")).unwrap())
+                .unwrap();
         }
-        peers.add(OwnedUniqueName::try_from(":1.0").unwrap()).unwrap();
-        assert!(peers.add(OwnedUniqueName::try_from(":1.99").unwrap()).is_err());
+        peers
+            .add(OwnedUniqueName::try_from(":1.0").unwrap())
+            .unwrap();
+        assert!(
+            peers
+                .add(OwnedUniqueName::try_from(":1.99").unwrap())
+                .is_err()
+        );
         assert!(peers.dismiss(":1.3") && !peers.dismiss(":1.3"));
     }
 }

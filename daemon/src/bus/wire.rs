@@ -13,9 +13,10 @@ pub type Dict = HashMap<String, OwnedVariant>;
 #[must_use]
 pub fn dict(value: &impl Serialize) -> Dict {
     match serde_json::to_value(value) {
-        Ok(Json::Object(object)) => {
-            object.into_iter().filter_map(|(key, value)| Some((key, variant(value)?))).collect()
-        }
+        Ok(Json::Object(object)) => object
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, variant(value)?)))
+            .collect(),
         _ => Dict::new(),
     }
 }
@@ -34,11 +35,18 @@ pub fn variant(value: Json) -> Option<OwnedVariant> {
             (_, _, value) => value?.into(),
         },
         Json::Array(items) if items.iter().all(Json::is_string) => {
-            let texts: Vec<String> = items.into_iter().filter_map(|item| Some(item.as_str()?.to_owned())).collect();
+            let texts: Vec<String> = items
+                .into_iter()
+                .filter_map(|item| Some(item.as_str()?.to_owned()))
+                .collect();
             texts.into()
         }
         Json::Array(items) => {
-            let items: Vec<Variant<'static>> = items.into_iter().filter_map(variant).map(Variant::from).collect();
+            let items: Vec<Variant<'static>> = items
+                .into_iter()
+                .filter_map(variant)
+                .map(Variant::from)
+                .collect();
             items.into()
         }
         Json::Object(object) => {
@@ -67,7 +75,10 @@ pub fn intent(intent: &Intent) -> Dict {
 /// The name that a value without fields has in JSON.
 #[must_use]
 pub fn name_of(value: &impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| Some(value.as_str()?.to_owned()))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -75,7 +86,9 @@ mod tests {
     use super::*;
 
     fn signature(value: Json) -> String {
-        Variant::from(variant(value).unwrap()).value_signature().to_string()
+        Variant::from(variant(value).unwrap())
+            .value_signature()
+            .to_string()
     }
 
     #[test]
@@ -87,7 +100,10 @@ mod tests {
         assert_eq!(signature(serde_json::json!(3)), "t");
         assert_eq!(signature(serde_json::json!(-3)), "x");
         assert_eq!(signature(serde_json::json!(3.5)), "d");
-        assert_eq!(signature(serde_json::json!({"type": "number", "value": 21.5})), "a{sv}");
+        assert_eq!(
+            signature(serde_json::json!({"type": "number", "value": 21.5})),
+            "a{sv}"
+        );
         assert!(variant(Json::Null).is_none());
     }
 

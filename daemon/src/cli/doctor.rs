@@ -21,7 +21,11 @@ struct Finding {
 impl Finding {
     fn of(what: &'static str, result: Result<String, String>) -> Self {
         let well = result.is_ok();
-        Self { what, well, text: result.unwrap_or_else(|problem| problem) }
+        Self {
+            what,
+            well,
+            text: result.unwrap_or_else(|problem| problem),
+        }
     }
 }
 
@@ -31,7 +35,10 @@ impl Finding {
 /// [`super::Code::No`] when something is missing.
 pub fn execute(common: &Common) -> Result<(), Failure> {
     let settings = common.settings();
-    let read = settings.as_ref().map(|_| "well formed".to_owned()).map_err(ToString::to_string);
+    let read = settings
+        .as_ref()
+        .map(|_| "well formed".to_owned())
+        .map_err(ToString::to_string);
     let mut findings = vec![Finding::of("configuration", read)];
     let settings = settings.unwrap_or_default();
     findings.push(Finding::of("hardware", Ok(machine())));
@@ -48,7 +55,12 @@ pub fn execute(common: &Common) -> Result<(), Failure> {
         println!("{}", json!({"ok": well, "findings": list}));
     } else {
         for finding in &findings {
-            println!("{:5} {:14} {}", if finding.well { "ok" } else { "FAULT" }, finding.what, finding.text);
+            println!(
+                "{:5} {:14} {}",
+                if finding.well { "ok" } else { "FAULT" },
+                finding.what,
+                finding.text
+            );
         }
     }
     if well { Ok(()) } else { Err(Failure::no()) }
@@ -56,7 +68,10 @@ pub fn execute(common: &Common) -> Result<(), Failure> {
 
 fn machine() -> String {
     let choice = hw::look(Path::new("/"));
-    format!("profile {}, acoustic model in {}", choice.profile.name, choice.precision)
+    format!(
+        "profile {}, acoustic model in {}",
+        choice.profile.name, choice.precision
+    )
 }
 
 fn domains(settings: &Settings) -> Result<String, String> {
@@ -92,14 +107,19 @@ fn microphone(settings: &Settings) -> Result<String, String> {
     let there = if wanted == "default" {
         !found.is_empty()
     } else {
-        found.iter().any(|device| device.id == *wanted || device.description.contains(wanted.as_str()))
+        found
+            .iter()
+            .any(|device| device.id == *wanted || device.description.contains(wanted.as_str()))
     };
     if there {
         Ok(format!("\"{wanted}\"; there are: {}", names.join(", ")))
     } else if found.is_empty() {
         Err("no capture device: connect one, or start PipeWire or PulseAudio".into())
     } else {
-        Err(format!("\"{wanted}\" is not there: set audio.device to one of: {}", names.join(", ")))
+        Err(format!(
+            "\"{wanted}\" is not there: set audio.device to one of: {}",
+            names.join(", ")
+        ))
     }
 }
 

@@ -56,14 +56,23 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let (dir, extra) = match &arguments.action {
         Action::Check { dir, extra, .. } | Action::Sample { dir, extra, .. } => (dir, extra),
     };
-    let sayable = Sayable { domain: Vec::new(), sentences: None, entities: extra.entities.clone() };
+    let sayable = Sayable {
+        domain: Vec::new(),
+        sentences: None,
+        entities: extra.entities.clone(),
+    };
     let entities = sayable.entities()?;
     let domain = load(common, dir)?;
     match &arguments.action {
         Action::Sample { count, .. } => {
             println!("text\tintent\tslots");
             for sample in sample(&domain, &entities, extra.seed, *count) {
-                println!("{}\t{}\t{}", sample.text, sample.intent, json!(sample.slots));
+                println!(
+                    "{}\t{}\t{}",
+                    sample.text,
+                    sample.intent,
+                    json!(sample.slots)
+                );
             }
             Ok(())
         }
@@ -74,24 +83,51 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             } else {
                 println!(
                     "{}: {} intents, {} templates, {} with a VSS path; graph of {} nodes and {} arcs, {} words",
-                    report.domain, report.intents, report.templates, report.with_vss, report.nodes, report.arcs,
+                    report.domain,
+                    report.intents,
+                    report.templates,
+                    report.with_vss,
+                    report.nodes,
+                    report.arcs,
                     report.words.len()
                 );
                 for conflict in &report.conflicts {
-                    let other = conflict.understood.as_ref().map_or("nothing", |sample| sample.intent.as_str());
-                    println!("conflict: \"{}\" means {}, understood as {other}", conflict.meant.text, conflict.meant.intent);
+                    let other = conflict
+                        .understood
+                        .as_ref()
+                        .map_or("nothing", |sample| sample.intent.as_str());
+                    println!(
+                        "conflict: \"{}\" means {}, understood as {other}",
+                        conflict.meant.text, conflict.meant.intent
+                    );
                 }
             }
-            if report.conflicts.is_empty() { Ok(()) } else { Err(Failure::no()) }
+            if report.conflicts.is_empty() {
+                Ok(())
+            } else {
+                Err(Failure::no())
+            }
         }
     }
 }
 
 fn load(common: &Common, dir: &PathBuf) -> Result<Arc<Domain>, Failure> {
     let built_in = dir.as_os_str() == "car";
-    let domain = if built_in { Vec::new() } else { vec![dir.clone()] };
-    let sayable = Sayable { domain, sentences: None, entities: None };
-    let settings = if built_in { crate::config::Settings::default() } else { common.settings()? };
+    let domain = if built_in {
+        Vec::new()
+    } else {
+        vec![dir.clone()]
+    };
+    let sayable = Sayable {
+        domain,
+        sentences: None,
+        entities: None,
+    };
+    let settings = if built_in {
+        crate::config::Settings::default()
+    } else {
+        common.settings()?
+    };
     local::domains(&settings, &sayable)?
         .into_iter()
         .next()

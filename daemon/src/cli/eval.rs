@@ -76,7 +76,8 @@ fn listen(
     session: u64,
     arguments: &Arguments,
 ) -> Result<(Outcome, Duration), Failure> {
-    let source = AudioSource::open(&row.path).map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+    let source = AudioSource::open(&row.path)
+        .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     pipeline
         .begin(session, "driver", arguments.mode)
         .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
@@ -148,12 +149,18 @@ impl Listener<'_> {
                     self.spoken = words.last().map_or(event.at, |word| word.end);
                     self.outcome.transcripts.push(normal(&text));
                 }
-                EventKind::IntentRecognized { intent, latency, .. } => {
+                EventKind::IntentRecognized {
+                    intent, latency, ..
+                } => {
                     self.outcome.latencies.push(self.latency(&latency));
-                    self.outcome.intents.push((intent.name, slots(&intent.slots)));
+                    self.outcome
+                        .intents
+                        .push((intent.name, slots(&intent.slots)));
                 }
                 EventKind::DialogueTurn { intent, .. } => {
-                    self.outcome.intents.push((intent.name, slots(&intent.slots)));
+                    self.outcome
+                        .intents
+                        .push((intent.name, slots(&intent.slots)));
                 }
                 _ => {}
             }
@@ -177,7 +184,11 @@ fn slots(slots: &impl serde::Serialize) -> Map<String, Value> {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative tails become 0")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "negative tails become 0"
+)]
 fn samples(seconds: f64) -> u64 {
     (seconds * SAMPLE_RATE as f64) as u64
 }
@@ -185,11 +196,16 @@ fn samples(seconds: f64) -> u64 {
 /// Processor seconds and resident megabytes of this process.
 #[allow(clippy::cast_precision_loss, reason = "figures of a report")]
 fn cost() -> (f64, f64) {
-    let Ok(mut system) = System::new() else { return (0.0, 0.0) };
+    let Ok(mut system) = System::new() else {
+        return (0.0, 0.0);
+    };
     let me = Pid::from_u32(std::process::id());
     let what = ProcessRefreshKind::nothing().with_cpu().with_memory();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), true, what);
     system.process(me).map_or((0.0, 0.0), |process| {
-        (process.accumulated_cpu_time() as f64 / 1e3, process.memory() as f64 / 1e6)
+        (
+            process.accumulated_cpu_time() as f64 / 1e3,
+            process.memory() as f64 / 1e6,
+        )
     })
 }

@@ -1,6 +1,7 @@
 //! How a command ends when it does not end well.
 
 use std::process::ExitCode;
+use zbus::DBusError;
 
 /// Exit codes; they never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +34,19 @@ pub struct Failure {
 impl Failure {
     /// A failure with a text.
     pub fn new(code: Code, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self {
+            code,
+            text: text.into(),
+        }
     }
 
     /// The answer is no, and the output said so.
     #[must_use]
     pub const fn no() -> Self {
-        Self { code: Code::No, text: String::new() }
+        Self {
+            code: Code::No,
+            text: String::new(),
+        }
     }
 
     /// Prints the text and gives the code.
@@ -55,18 +62,29 @@ impl Failure {
 impl From<zbus::Error> for Failure {
     fn from(error: zbus::Error) -> Self {
         match &error {
-            zbus::Error::MethodError(name, text, _) if is_absence(name.as_str()) => Self::new(
-                Code::NoService,
-                format!(
-                    "the service is not on the bus ({}): start it (systemctl start vocard)",
-                    text.as_deref().unwrap_or(name.as_str())
-                ),
-            ),
             zbus::Error::MethodError(name, text, _) => {
-                Self::new(Code::Refused, format!("{name}: {}", text.as_deref().unwrap_or("no reason given")))
+                Self::answered(name.as_str(), text.as_deref())
+            }
+            zbus::Error::FDO(standard) => {
+                Self::answered(standard.name().as_str(), standard.description())
             }
             other => Self::new(Code::NoService, format!("the bus failed: {other}")),
         }
+    }
+}
+
+impl Failure {
+    /// The error that a call was answered with, by the service or by the bus in its place.
+    fn answered(name: &str, text: Option<&str>) -> Self {
+        let text = text.unwrap_or("no reason given");
+        if is_absence(name) {
+            let mend = "start it (systemctl start vocard)";
+            return Self::new(
+                Code::NoService,
+                format!("the service is not on the bus ({text}): {mend}"),
+            );
+        }
+        Self::new(Code::Refused, format!("{name}: {text}"))
     }
 }
 

@@ -19,12 +19,16 @@ pub struct Arguments {
 /// [`Code::Input`] when the folder does not exist.
 pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     if !arguments.sysroot.is_dir() {
-        let text = format!("{}: there is no such folder: give one that holds proc and sys", arguments.sysroot.display());
+        let text = format!(
+            "{}: there is no such folder: give one that holds proc and sys",
+            arguments.sysroot.display()
+        );
         return Err(Failure::new(Code::Input, text));
     }
     let choice = look(&arguments.sysroot);
     if common.json {
-        let json = serde_json::to_string(&choice).map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+        let json = serde_json::to_string(&choice)
+            .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
         println!("{json}");
     } else {
         print!("{}", explain(&choice));

@@ -24,7 +24,11 @@ pub fn domains(settings: &Settings, sayable: &Sayable) -> Result<Vec<Arc<Domain>
     let loaded = if sayable.domain.is_empty() {
         assembly::domains(settings)
     } else {
-        sayable.domain.iter().map(|dir| Domain::load(dir).map(Arc::new)).collect()
+        sayable
+            .domain
+            .iter()
+            .map(|dir| Domain::load(dir).map(Arc::new))
+            .collect()
     };
     loaded.map_err(|error| Failure::new(Code::Input, error.to_string()))
 }
@@ -36,7 +40,9 @@ pub fn domains(settings: &Settings, sayable: &Sayable) -> Result<Vec<Arc<Domain>
 pub fn understander(settings: &Settings, sayable: &Sayable) -> Result<Understander, Failure> {
     let mut understander = Understander::new(domains(settings, sayable)?);
     for (list, values) in sayable.entities()? {
-        understander.set_entities(&list, &values).map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+        understander
+            .set_entities(&list, &values)
+            .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     }
     Ok(understander)
 }
@@ -47,14 +53,26 @@ pub fn understander(settings: &Settings, sayable: &Sayable) -> Result<Understand
 /// [`Code::Bundle`] without a usable bundle, [`Code::Input`] for a malformed domain or list of sentences.
 pub fn pipeline(settings: &Settings, sayable: &Sayable) -> Result<Pipeline, Failure> {
     let (mut mind, language) = match &sayable.sentences {
-        Some(file) => (Mind::new(Vec::new(), 0.0), Language::Sentences(sentences(file)?)),
-        None => (Mind::new(domains(settings, sayable)?, 0.0), Language::Domains),
+        Some(file) => (
+            Mind::new(Vec::new(), 0.0),
+            Language::Sentences(sentences(file)?),
+        ),
+        None => (
+            Mind::new(domains(settings, sayable)?, 0.0),
+            Language::Domains,
+        ),
     };
     for (list, values) in sayable.entities()? {
-        mind.set_entities(&list, &values).map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+        mind.set_entities(&list, &values)
+            .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     }
     let mut pipeline = Pipeline::new(mind, language, settings.audio.zone.clone());
-    let ears = assembly::ears(settings, &pipeline.words(), assembly::advised(&super::hw::look(Path::new("/")))).map_err(|error| match error {
+    let ears = assembly::ears(
+        settings,
+        &pipeline.words(),
+        assembly::advised(&super::hw::look(Path::new("/"))),
+    )
+    .map_err(|error| match error {
         EarsError::Grammar(error) => Failure::new(Code::Input, error.to_string()),
         other => Failure::new(Code::Bundle, other.to_string()),
     })?;
@@ -65,8 +83,11 @@ pub fn pipeline(settings: &Settings, sayable: &Sayable) -> Result<Pipeline, Fail
 fn sentences(file: &Path) -> Result<WordGraph, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::new(Code::Input, format!("{}: {error}", file.display())))?;
-    let lines: Vec<String> =
-        text.lines().map(|line| line.trim().to_lowercase()).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| line.trim().to_lowercase())
+        .filter(|line| !line.is_empty())
+        .collect();
     if lines.is_empty() {
         return Err(Failure::new(
             Code::Input,
@@ -80,16 +101,23 @@ fn sentences(file: &Path) -> Result<WordGraph, Failure> {
 ///
 /// # Errors
 /// [`Code::Input`] names the recording and what is wrong with it, or whatever `take` fails with.
-pub fn play(mut source: AudioSource, mut take: impl FnMut(&[f32]) -> Result<(), Failure>) -> Result<(), Failure> {
+pub fn play(
+    mut source: AudioSource,
+    mut take: impl FnMut(&[f32]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let unusable = |error: &dyn std::fmt::Display| Failure::new(Code::Input, error.to_string());
     let mut resampler = Resampler::new(source.rate()).map_err(|error| unusable(&error))?;
     let mut samples = Vec::new();
     while let Some(chunk) = source.next_chunk().map_err(|error| unusable(&error))? {
         samples.clear();
-        resampler.push(chunk, &mut samples).map_err(|error| unusable(&error))?;
+        resampler
+            .push(chunk, &mut samples)
+            .map_err(|error| unusable(&error))?;
         samples.chunks(PIECE).try_for_each(&mut take)?;
     }
     samples.clear();
-    resampler.flush(&mut samples).map_err(|error| unusable(&error))?;
+    resampler
+        .flush(&mut samples)
+        .map_err(|error| unusable(&error))?;
     samples.chunks(PIECE).try_for_each(&mut take)
 }

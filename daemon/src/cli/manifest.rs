@@ -29,8 +29,12 @@ pub fn read(file: &Path) -> Result<Vec<Row>, Failure> {
 }
 
 fn parse(text: &str, dir: &Path) -> Result<Vec<Row>, String> {
-    let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let (_, header) = lines.next().ok_or("is empty: the first line names the columns path, text, intent, slots")?;
+    let mut lines = (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty());
+    let (_, header) = lines
+        .next()
+        .ok_or("is empty: the first line names the columns path, text, intent, slots")?;
     let columns: Vec<&str> = header.split('\t').map(str::trim).collect();
     let index = |name: &str| columns.iter().position(|column| *column == name);
     let path = index("path").ok_or("has no column path: the first line names the columns")?;
@@ -38,26 +42,40 @@ fn parse(text: &str, dir: &Path) -> Result<Vec<Row>, String> {
     let (intent, slots) = (index("intent"), index("slots"));
     let rows = lines.map(|(number, line)| {
         let fields: Vec<&str> = line.split('\t').collect();
-        let field = |at: Option<usize>| at.and_then(|at| fields.get(at)).map_or("", |field| field.trim());
+        let field = |at: Option<usize>| {
+            at.and_then(|at| fields.get(at))
+                .map_or("", |field| field.trim())
+        };
         if field(Some(path)).is_empty() {
-            return Err(format!("line {number}: the column path is empty: name a recording"));
+            return Err(format!(
+                "line {number}: the column path is empty: name a recording"
+            ));
         }
         Ok(Row {
             path: dir.join(field(Some(path))),
             text: normal(field(Some(said))),
-            intent: Some(field(intent)).filter(|intent| !intent.is_empty()).map(str::to_owned),
-            slots: object(field(slots)).map_err(|error| format!("line {number}: slots: {error}"))?,
+            intent: Some(field(intent))
+                .filter(|intent| !intent.is_empty())
+                .map(str::to_owned),
+            slots: object(field(slots))
+                .map_err(|error| format!("line {number}: slots: {error}"))?,
         })
     });
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
-    if rows.is_empty() { Err("holds no row below its columns".into()) } else { Ok(rows) }
+    if rows.is_empty() {
+        Err("holds no row below its columns".into())
+    } else {
+        Ok(rows)
+    }
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {
     if text.is_empty() {
         return Ok(Map::new());
     }
-    serde_json::from_str(text).map_err(|error| format!("{error}: write a JSON object such as {{\"zone\":{{\"zone\":\"driver\"}}}}"))
+    serde_json::from_str(text).map_err(|error| {
+        format!("{error}: write a JSON object such as {{\"zone\":{{\"zone\":\"driver\"}}}}")
+    })
 }
 
 /// Words as the recogniser writes them: lower case, no punctuation but the apostrophe.
@@ -67,7 +85,13 @@ pub fn normal(text: &str) -> String {
         .to_lowercase()
         .replace('\u{2019}', "'")
         .chars()
-        .map(|c| if c.is_alphanumeric() || c == '\'' { c } else { ' ' })
+        .map(|c| {
+            if c.is_alphanumeric() || c == '\'' {
+                c
+            } else {
+                ' '
+            }
+        })
         .collect();
     kept.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -55,7 +55,11 @@ pub struct Common {
 
 impl Common {
     fn settings(&self) -> Result<Settings, Failure> {
-        let scope = if self.user { Scope::User } else { Scope::System };
+        let scope = if self.user {
+            Scope::User
+        } else {
+            Scope::System
+        };
         Layers::of_process(scope, self.config.as_deref())
             .read()
             .map_err(|error| Failure::new(Code::Usage, error.to_string()))
@@ -82,7 +86,9 @@ impl Sayable {
         match &self.entities {
             None => Ok(Entities::new()),
             Some(file) if file == Path::new("demo") => Ok(car_demo_entities()),
-            Some(file) => read_entities(file).map_err(|error| Failure::new(Code::Input, error.to_string())),
+            Some(file) => {
+                read_entities(file).map_err(|error| Failure::new(Code::Input, error.to_string()))
+            }
         }
     }
 }

@@ -59,7 +59,10 @@ async fn watch(
     if !arguments.no_transcripts {
         service.subscribe().await?;
     }
-    print(json, &json!({"signal": "Connected", "state": service.state().await?}));
+    print(
+        json,
+        &json!({"signal": "Connected", "state": service.state().await?}),
+    );
     loop {
         tokio::select! {
             now = owner.next() => if !matches!(now, Some(Some(_))) { return Ok(()) },
@@ -105,9 +108,16 @@ pub fn describe(message: &zbus::Message) -> Option<Value> {
 
 /// Prints one line, as JSON or for eyes.
 pub fn print(json: bool, line: &Value) {
-    let text = if json { line.to_string() } else { readable(line) };
+    let text = if json {
+        line.to_string()
+    } else {
+        readable(line)
+    };
     // Nobody reads any more: the pipe is closed, and the next signal ends the program by SIGPIPE's error.
-    if writeln!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush()).is_err() {
+    if writeln!(std::io::stdout(), "{text}")
+        .and_then(|()| std::io::stdout().flush())
+        .is_err()
+    {
         std::process::exit(0);
     }
 }

@@ -58,10 +58,16 @@ impl Report {
             _ => Question::NoCommand,
         };
         let right = match question {
-            Question::Sentence => outcome.transcripts.len() == 1 && outcome.transcripts[0] == row.text,
+            Question::Sentence => {
+                outcome.transcripts.len() == 1 && outcome.transcripts[0] == row.text
+            }
             Question::Command => is_command(row, outcome),
             Question::NoCommand => {
-                let accepted = if meaningless { outcome.transcripts.len() } else { outcome.intents.len() };
+                let accepted = if meaningless {
+                    outcome.transcripts.len()
+                } else {
+                    outcome.intents.len()
+                };
                 self.false_intents += accepted;
                 self.other_seconds += outcome.seconds;
                 return accepted == 0;
@@ -130,13 +136,21 @@ mod tests {
     use super::*;
 
     fn row(text: &str, intent: Option<&str>) -> Row {
-        Row { path: "x".into(), text: text.into(), intent: intent.map(str::to_owned), slots: Map::new() }
+        Row {
+            path: "x".into(),
+            text: text.into(),
+            intent: intent.map(str::to_owned),
+            slots: Map::new(),
+        }
     }
 
     fn heard(transcript: Option<&str>, intent: Option<&str>) -> Outcome {
         Outcome {
             transcripts: transcript.map(str::to_owned).into_iter().collect(),
-            intents: intent.map(|name| (name.to_owned(), Map::new())).into_iter().collect(),
+            intents: intent
+                .map(|name| (name.to_owned(), Map::new()))
+                .into_iter()
+                .collect(),
             latencies: vec![100.0],
             seconds: 1800.0,
         }
@@ -145,10 +159,22 @@ mod tests {
     #[test]
     fn commands_and_other_speech_are_counted_apart() {
         let mut report = Report::default();
-        assert!(report.add(&row("fan on", Some("fan.on")), &heard(Some("fan on"), Some("fan.on")), false));
-        assert!(!report.add(&row("fan off", Some("fan.off")), &heard(Some("fan on"), Some("fan.on")), false));
+        assert!(report.add(
+            &row("fan on", Some("fan.on")),
+            &heard(Some("fan on"), Some("fan.on")),
+            false
+        ));
+        assert!(!report.add(
+            &row("fan off", Some("fan.off")),
+            &heard(Some("fan on"), Some("fan.on")),
+            false
+        ));
         assert!(!report.add(&row("fan up", Some("fan.up")), &heard(None, None), false));
-        assert!(!report.add(&row("once upon a time", None), &heard(Some("fan on"), Some("fan.on")), false));
+        assert!(!report.add(
+            &row("once upon a time", None),
+            &heard(Some("fan on"), Some("fan.on")),
+            false
+        ));
         assert!(report.add(&row("once upon a time", None), &heard(None, None), false));
         let json = report.to_json(1.0, 50.0);
         assert_eq!(json["utterances"], 5);
@@ -163,7 +189,10 @@ mod tests {
     fn sentences_must_be_right_word_for_word_and_only_once() {
         let mut report = Report::default();
         assert!(report.add(&row("a b", None), &heard(Some("a b"), None), true));
-        let twice = Outcome { transcripts: vec!["a b".into(), "a b".into()], ..Outcome::default() };
+        let twice = Outcome {
+            transcripts: vec!["a b".into(), "a b".into()],
+            ..Outcome::default()
+        };
         assert!(!report.add(&row("a b", None), &twice, true));
         assert_eq!(report.to_json(0.0, 0.0)["accepted_right"], 0.5);
     }

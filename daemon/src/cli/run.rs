@@ -28,7 +28,8 @@ pub struct Arguments {
 }
 
 fn format(text: &str) -> Result<InputFormat, String> {
-    text.parse().map_err(|error: vocar_speech::source::InputFormatError| error.to_string())
+    text.parse()
+        .map_err(|error: vocar_speech::source::InputFormatError| error.to_string())
 }
 
 /// Plays every recording and prints what is understood.
@@ -39,19 +40,38 @@ pub fn execute(common: &Common, arguments: Arguments) -> Result<(), Failure> {
     let settings = common.settings()?;
     let mut pipeline = local::pipeline(&settings, &arguments.sayable)?;
     let meaningless = arguments.sayable.sentences.is_some();
-    let printer = Printer { json: common.json, trace: arguments.trace, meaningless };
+    let printer = Printer {
+        json: common.json,
+        trace: arguments.trace,
+        meaningless,
+    };
     let mut understood = 0;
     for (number, path) in (1..).zip(&arguments.audio) {
         let source = open(path, &arguments.stdin_format)?;
         printer.heading(path);
         let zone = settings.audio.zone.as_str();
-        understood += listen(&mut pipeline, source, number, zone, arguments.mode, &printer)?;
+        understood += listen(
+            &mut pipeline,
+            source,
+            number,
+            zone,
+            arguments.mode,
+            &printer,
+        )?;
     }
-    if understood == 0 { Err(Failure::no()) } else { Ok(()) }
+    if understood == 0 {
+        Err(Failure::no())
+    } else {
+        Ok(())
+    }
 }
 
 fn open(path: &Path, format: &InputFormat) -> Result<AudioSource, Failure> {
-    let source = if path == Path::new("-") { AudioSource::stdin(*format) } else { AudioSource::open(path) };
+    let source = if path == Path::new("-") {
+        AudioSource::stdin(*format)
+    } else {
+        AudioSource::open(path)
+    };
     source.map_err(|error| Failure::new(Code::Input, error.to_string()))
 }
 
@@ -65,10 +85,14 @@ fn listen(
     printer: &Printer,
 ) -> Result<u64, Failure> {
     let failed = |error: crate::ears::EarsError| Failure::new(Code::Bundle, error.to_string());
-    pipeline.begin(session, zone, mode).map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+    pipeline
+        .begin(session, zone, mode)
+        .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     let mut understood = 0;
     let mut sink = |event: Event| understood += u64::from(printer.print(&event));
-    local::play(source, |samples| pipeline.push(samples, &mut sink).map_err(failed))?;
+    local::play(source, |samples| {
+        pipeline.push(samples, &mut sink).map_err(failed)
+    })?;
     pipeline.finish(&mut sink).map_err(failed)?;
     Ok(understood)
 }
@@ -84,7 +108,10 @@ struct Printer {
 impl Printer {
     fn heading(&self, path: &Path) {
         if self.json {
-            println!("{}", serde_json::json!({"event": "recording", "path": path.display().to_string()}));
+            println!(
+                "{}",
+                serde_json::json!({"event": "recording", "path": path.display().to_string()})
+            );
         } else {
             println!("{}", path.display());
         }
@@ -111,7 +138,9 @@ impl Printer {
 
     fn line(&self, event: &Event) -> Option<String> {
         Some(match &event.kind {
-            EventKind::IntentRecognized { intent, latency, .. } => {
+            EventKind::IntentRecognized {
+                intent, latency, ..
+            } => {
                 let intent = serde_json::to_value(intent).unwrap_or_default();
                 let confidence = intent["confidence"].as_f64().unwrap_or_default();
                 format!(
@@ -120,27 +149,52 @@ impl Printer {
                     latency.total_ms()
                 )
             }
-            EventKind::FinalTranscript { text, confidence, words, stages, .. } => {
+            EventKind::FinalTranscript {
+                text,
+                confidence,
+                words,
+                stages,
+                ..
+            } => {
                 let mut line = format!("\"{text}\"  ({confidence:.2})");
                 if self.trace {
                     for word in words {
                         let (start, end) = (seconds(word.start), seconds(word.end));
-                        line += &format!("\n{:14}{start:.2}-{end:.2} {} {:.2}", "", word.text, word.confidence);
+                        line += &format!(
+                            "\n{:14}{start:.2}-{end:.2} {} {:.2}",
+                            "", word.text, word.confidence
+                        );
                     }
                     line += &format!(
                         "\n{:14}network {:.1} ms in {} steps, decoding {:.1} ms, features {:.1} ms",
-                        "", stages.acoustic_ms, stages.steps, stages.decoding_ms, stages.features_ms
+                        "",
+                        stages.acoustic_ms,
+                        stages.steps,
+                        stages.decoding_ms,
+                        stages.features_ms
                     );
                 }
                 line
             }
-            EventKind::Rejected { reason, text, confidence, .. } => {
-                let best = text.as_deref().map(|text| format!(", best \"{text}\"")).unwrap_or_default();
-                let sure = confidence.map(|confidence| format!(" ({confidence:.2})")).unwrap_or_default();
+            EventKind::Rejected {
+                reason,
+                text,
+                confidence,
+                ..
+            } => {
+                let best = text
+                    .as_deref()
+                    .map(|text| format!(", best \"{text}\""))
+                    .unwrap_or_default();
+                let sure = confidence
+                    .map(|confidence| format!(" ({confidence:.2})"))
+                    .unwrap_or_default();
                 format!("rejected: {reason}{best}{sure}")
             }
             EventKind::DialogueTurn { prompt, .. } => format!("asks: {prompt}"),
-            EventKind::WakeDetected { phrase, score } => format!("woken by \"{phrase}\" ({score:.2})"),
+            EventKind::WakeDetected { phrase, score } => {
+                format!("woken by \"{phrase}\" ({score:.2})")
+            }
             EventKind::PartialTranscript { text } if self.trace => format!("… {text}"),
             EventKind::SpeechStarted if self.trace => "speech begins".into(),
             EventKind::SpeechEnded if self.trace => "speech ends".into(),
@@ -150,5 +204,8 @@ impl Printer {
 }
 
 const fn is_outcome(kind: &EventKind) -> bool {
-    !matches!(kind, EventKind::PartialTranscript { .. } | EventKind::SpeechStarted | EventKind::SpeechEnded)
+    !matches!(
+        kind,
+        EventKind::PartialTranscript { .. } | EventKind::SpeechStarted | EventKind::SpeechEnded
+    )
 }

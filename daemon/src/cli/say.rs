@@ -34,7 +34,12 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         telephone::block_on(async {
             let service = telephone::call(common).await?;
             let options = HashMap::from([("announce", (!arguments.quiet).into())]);
-            readings = service.interpret_text(&text, options).await?.iter().map(show::dict).collect();
+            readings = service
+                .interpret_text(&text, options)
+                .await?
+                .iter()
+                .map(show::dict)
+                .collect();
             Ok(())
         })?;
         readings
@@ -48,21 +53,32 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             println!("{}", one_line(reading));
         }
     }
-    if readings.is_empty() { Err(Failure::no()) } else { Ok(()) }
+    if readings.is_empty() {
+        Err(Failure::no())
+    } else {
+        Ok(())
+    }
 }
 
 fn here(common: &Common, arguments: &Arguments, text: &str) -> Result<Vec<Value>, Failure> {
     let mind = local::understander(&common.settings()?, &arguments.sayable)?;
     mind.understand(text, &vocar_nlu::Context::default())
         .iter()
-        .map(|intent| serde_json::to_value(intent).map_err(|error| Failure::new(Code::Input, error.to_string())))
+        .map(|intent| {
+            serde_json::to_value(intent)
+                .map_err(|error| Failure::new(Code::Input, error.to_string()))
+        })
         .collect()
 }
 
 /// `car climate.set_temperature zone=driver …`
 #[must_use]
 pub fn one_line(intent: &Value) -> String {
-    let mut line = format!("{} {}", show::plain(&intent["domain"]), show::plain(&intent["name"]));
+    let mut line = format!(
+        "{} {}",
+        show::plain(&intent["domain"]),
+        show::plain(&intent["name"])
+    );
     if let Some(slots) = intent["slots"].as_object() {
         for (name, value) in slots {
             line += &format!("  {name}: {}", show::plain(value));

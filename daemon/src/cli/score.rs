@@ -32,9 +32,13 @@ fn same(left: &Value, right: &Value) -> bool {
             _ => a == b,
         },
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
         }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
         _ => left == right,
     }
 }
@@ -71,8 +75,14 @@ mod tests {
     #[test]
     fn slots_compare_by_value() {
         let map = |value: Value| value.as_object().unwrap().clone();
-        assert!(same_slots(&map(json!({"t": {"degrees": 21}})), &map(json!({"t": {"degrees": 21.0}}))));
-        assert!(!same_slots(&map(json!({"t": 1})), &map(json!({"t": 1, "u": 2}))));
+        assert!(same_slots(
+            &map(json!({"t": {"degrees": 21}})),
+            &map(json!({"t": {"degrees": 21.0}}))
+        ));
+        assert!(!same_slots(
+            &map(json!({"t": 1})),
+            &map(json!({"t": 1, "u": 2}))
+        ));
         assert!(!same_slots(&map(json!({"t": "1"})), &map(json!({"t": 1}))));
     }
 

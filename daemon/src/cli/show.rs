@@ -8,7 +8,12 @@ use zbus::Variant;
 #[must_use]
 pub fn dict(dict: &Dict) -> Value {
     let sorted: std::collections::BTreeMap<_, _> = dict.iter().collect();
-    Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), json(value))).collect())
+    Value::Object(
+        sorted
+            .into_iter()
+            .map(|(key, value)| (key.clone(), json(value)))
+            .collect(),
+    )
 }
 
 /// A variant as JSON. What JSON has no form for becomes its text.
@@ -45,7 +50,9 @@ pub fn table(value: &Value) {
 }
 
 fn lines(value: &Value, depth: usize) -> String {
-    let Value::Object(object) = value else { return format!("{}\n", plain(value)) };
+    let Value::Object(object) = value else {
+        return format!("{}\n", plain(value));
+    };
     let width = object.keys().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for (key, value) in object {
@@ -66,9 +73,11 @@ pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        Value::Object(object) => {
-            object.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>().join(" ")
-        }
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| format!("{key}={}", plain(value)))
+            .collect::<Vec<_>>()
+            .join(" "),
         Value::Null => "-".into(),
         other => other.to_string(),
     }
@@ -81,7 +90,10 @@ mod tests {
 
     #[test]
     fn tables_are_aligned_and_indented() {
-        let text = lines(&json!({"a": 1, "long": ["x", "y"], "inner": {"b": true}}), 0);
+        let text = lines(
+            &json!({"a": 1, "long": ["x", "y"], "inner": {"b": true}}),
+            0,
+        );
         assert_eq!(text, "a      1\ninner\n  b  true\nlong   x, y\n");
     }
 }

@@ -12,7 +12,12 @@ pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<()
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Code::NoService, format!("the runtime does not start: {error}")))?
+        .map_err(|error| {
+            Failure::new(
+                Code::NoService,
+                format!("the runtime does not start: {error}"),
+            )
+        })?
         .block_on(command)
 }
 
@@ -28,5 +33,8 @@ pub async fn call(common: &Common) -> Result<VoiceAssistant1Proxy<'static>, Fail
             format!("no bus at \"{address}\" ({error}): start it, or set bus.address (--user: the session bus)"),
         )
     })?;
-    Ok(VoiceAssistant1Proxy::builder(&connection).cache_properties(zbus::proxy::CacheProperties::No).build().await?)
+    Ok(VoiceAssistant1Proxy::builder(&connection)
+        .cache_properties(zbus::proxy::CacheProperties::No)
+        .build()
+        .await?)
 }

@@ -17,12 +17,34 @@ pub struct Broken {
 /// [`Broken`] names the field.
 pub fn check(settings: &Settings) -> Result<(), Broken> {
     within("listen.timeout_s", settings.listen.timeout_s, 1.0, 60.0)?;
-    within("listen.min_confidence", settings.listen.min_confidence, 0.0, 1.0)?;
-    within("listen.confirm_below", settings.listen.confirm_below, 0.0, 1.0)?;
+    within(
+        "listen.min_confidence",
+        settings.listen.min_confidence,
+        0.0,
+        1.0,
+    )?;
+    within(
+        "listen.confirm_below",
+        settings.listen.confirm_below,
+        0.0,
+        1.0,
+    )?;
     within("audio.retry_s", settings.audio.retry_s, 0.1, 60.0)?;
-    named("audio.device", &settings.audio.device, "\"default\" or the name of a capture device")?;
-    named("audio.zone", &settings.audio.zone, "a seat zone such as \"driver\"")?;
-    named("hardware.profile", &settings.hardware.profile, "\"auto\" or the name of a profile")?;
+    named(
+        "audio.device",
+        &settings.audio.device,
+        "\"default\" or the name of a capture device",
+    )?;
+    named(
+        "audio.zone",
+        &settings.audio.zone,
+        "a seat zone such as \"driver\"",
+    )?;
+    named(
+        "hardware.profile",
+        &settings.hardware.profile,
+        "\"auto\" or the name of a profile",
+    )?;
     bus_address(&settings.bus.address)?;
     wake_phrases(&settings.listen.wake_phrases)?;
     log_level(&settings.log.level)
@@ -32,12 +54,18 @@ fn within(field: &'static str, value: f64, low: f64, high: f64) -> Result<(), Br
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(Broken { field, message: format!("{value} is out of range: give a number from {low} to {high}") })
+    Err(Broken {
+        field,
+        message: format!("{value} is out of range: give a number from {low} to {high}"),
+    })
 }
 
 fn named(field: &'static str, value: &str, wanted: &str) -> Result<(), Broken> {
     if value.trim().is_empty() {
-        return Err(Broken { field, message: format!("is empty: give {wanted}") });
+        return Err(Broken {
+            field,
+            message: format!("is empty: give {wanted}"),
+        });
     }
     Ok(())
 }
@@ -58,11 +86,15 @@ fn bus_address(address: &str) -> Result<(), Broken> {
 fn wake_phrases(phrases: &[String]) -> Result<(), Broken> {
     for phrase in phrases {
         let words = phrase.split_whitespace().count();
-        let spelled = phrase.chars().all(|c| c.is_alphabetic() || c == '\'' || c == ' ');
+        let spelled = phrase
+            .chars()
+            .all(|c| c.is_alphabetic() || c == '\'' || c == ' ');
         if words == 0 || !spelled {
             return Err(Broken {
                 field: "listen.wake_phrases",
-                message: format!("\"{phrase}\" cannot be spoken: write words of letters only, such as \"hey vocar\""),
+                message: format!(
+                    "\"{phrase}\" cannot be spoken: write words of letters only, such as \"hey vocar\""
+                ),
             });
         }
     }
@@ -74,7 +106,9 @@ fn log_level(level: &str) -> Result<(), Broken> {
         Ok(_) => Ok(()),
         Err(error) => Err(Broken {
             field: "log.level",
-            message: format!("\"{level}\" is no level ({error}): use error, warn, info, debug or trace"),
+            message: format!(
+                "\"{level}\" is no level ({error}): use error, warn, info, debug or trace"
+            ),
         }),
     }
 }
@@ -97,7 +131,9 @@ mod tests {
             ("audio.device", |s| s.audio.device = " ".into()),
             ("audio.zone", |s| s.audio.zone = String::new()),
             ("bus.address", |s| s.bus.address = "nowhere".into()),
-            ("listen.wake_phrases", |s| s.listen.wake_phrases = vec!["hey 2".into()]),
+            ("listen.wake_phrases", |s| {
+                s.listen.wake_phrases = vec!["hey 2".into()]
+            }),
             ("log.level", |s| s.log.level = "vocar=shouting".into()),
         ];
         for (field, spoil) in cases {

@@ -46,9 +46,17 @@ impl Layers {
     #[must_use]
     pub fn new(scope: Scope, explicit: Option<&Path>, variables: Vec<(String, String)>) -> Self {
         let file = explicit.map_or_else(|| usual_file(scope, &variables), Path::to_path_buf);
-        let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| is_setting(name)).collect();
+        let mut variables: Vec<_> = variables
+            .into_iter()
+            .filter(|(name, _)| is_setting(name))
+            .collect();
         variables.sort();
-        Self { scope, file, required: explicit.is_some(), variables }
+        Self {
+            scope,
+            file,
+            required: explicit.is_some(),
+            variables,
+        }
     }
 
     /// Reads, joins and checks all sources.
@@ -58,16 +66,25 @@ impl Layers {
     pub fn read(&self) -> Result<Settings, ConfigError> {
         let files = self.files()?;
         for file in &files {
-            blame(&file.display().to_string(), self.base().add_source(toml_file(file)))?;
+            blame(
+                &file.display().to_string(),
+                self.base().add_source(toml_file(file)),
+            )?;
         }
         for pair in &self.variables {
-            blame(&format!("environment variable {}", pair.0), self.base().add_source(environment([pair])))?;
+            blame(
+                &format!("environment variable {}", pair.0),
+                self.base().add_source(environment([pair])),
+            )?;
         }
         let mut all = self.base();
         for file in &files {
             all = all.add_source(toml_file(file));
         }
-        blame("the configuration as a whole", all.add_source(environment(&self.variables)))
+        blame(
+            "the configuration as a whole",
+            all.add_source(environment(&self.variables)),
+        )
     }
 
     /// The files that exist now: the main file, then its `conf.d/*.toml` by name.
@@ -87,7 +104,10 @@ impl Layers {
         if let Ok(entries) = std::fs::read_dir(drop_ins) {
             let mut found: Vec<PathBuf> = entries
                 .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-                .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+                .filter(|path| {
+                    path.extension()
+                        .is_some_and(|extension| extension == "toml")
+                })
                 .collect();
             found.sort();
             files.extend(found);
@@ -115,10 +135,13 @@ fn blame(
     builder: config::ConfigBuilder<config::builder::DefaultState>,
 ) -> Result<Settings, ConfigError> {
     let settings: Settings =
-        builder.build().and_then(Config::try_deserialize).map_err(|error| ConfigError::Malformed {
-            source_name: source_name.to_owned(),
-            problem: error.to_string().trim_end().to_owned(),
-        })?;
+        builder
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(|error| ConfigError::Malformed {
+                source_name: source_name.to_owned(),
+                problem: error.to_string().trim_end().to_owned(),
+            })?;
     check(&settings).map_err(|broken| ConfigError::OutOfRule {
         source_name: source_name.to_owned(),
         field: broken.field.to_owned(),
@@ -146,12 +169,17 @@ fn environment<'a>(pairs: impl IntoIterator<Item = &'a (String, String)>) -> Env
 
 /// Other programs of the product use `VOCAR_…` variables too; a setting is one with a section.
 fn is_setting(name: &str) -> bool {
-    name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_')).is_some_and(|rest| rest.contains(SEPARATOR))
+    name.strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_prefix('_'))
+        .is_some_and(|rest| rest.contains(SEPARATOR))
 }
 
 fn usual_file(scope: Scope, variables: &[(String, String)]) -> PathBuf {
     let value = |name: &str| {
-        variables.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| PathBuf::from(value))
+        variables
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| PathBuf::from(value))
     };
     match scope {
         Scope::System => PathBuf::from("/etc/vocar/vocar.toml"),
@@ -168,7 +196,10 @@ mod tests {
     use super::*;
 
     fn layers(dir: &Path, variables: &[(&str, &str)]) -> Layers {
-        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let variables = variables
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Layers::new(Scope::System, Some(&dir.join("vocar.toml")), variables)
     }
 
@@ -181,9 +212,17 @@ mod tests {
     #[test]
     fn later_sources_win() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), "vocar.toml", "[listen]\nmode = \"wake\"\ntimeout_s = 3\n[audio]\nzone = \"a\"\n");
+        write(
+            dir.path(),
+            "vocar.toml",
+            "[listen]\nmode = \"wake\"\ntimeout_s = 3\n[audio]\nzone = \"a\"\n",
+        );
         write(dir.path(), "conf.d/20.toml", "[audio]\nzone = \"c\"\n");
-        write(dir.path(), "conf.d/10.toml", "[audio]\nzone = \"b\"\n[log]\nlevel = \"debug\"\n");
+        write(
+            dir.path(),
+            "conf.d/10.toml",
+            "[audio]\nzone = \"b\"\n[log]\nlevel = \"debug\"\n",
+        );
         write(dir.path(), "conf.d/30.toml.bak", "not toml at all [");
         let settings = layers(
             dir.path(),
@@ -208,19 +247,35 @@ mod tests {
 
     #[test]
     fn the_scope_chooses_the_bus() {
-        let none = |scope| Layers::new(scope, None, vec![("HOME".into(), "/nonexistent".into())]).read().unwrap();
+        let none = |scope| {
+            Layers::new(scope, None, vec![("HOME".into(), "/nonexistent".into())])
+                .read()
+                .unwrap()
+        };
         assert_eq!(none(Scope::User).bus.address, "session");
-        assert_eq!(usual_file(Scope::User, &[("HOME".into(), "/h".into())]), Path::new("/h/.config/vocar/vocar.toml"));
+        assert_eq!(
+            usual_file(Scope::User, &[("HOME".into(), "/h".into())]),
+            Path::new("/h/.config/vocar/vocar.toml")
+        );
     }
 
     #[test]
     fn every_error_names_source_and_field() {
         let cases = [
             ("[listen]\nmodus = 1\n", &["vocar.toml", "modus"][..]),
-            ("[listen]\nmode = \"shout\"\n", &["vocar.toml", "mode", "shout"]),
+            (
+                "[listen]\nmode = \"shout\"\n",
+                &["vocar.toml", "mode", "shout"],
+            ),
             ("[listen\n", &["vocar.toml"]),
-            ("[listen]\ntimeout_s = \"soon\"\n", &["vocar.toml", "timeout_s"]),
-            ("[listen]\ntimeout_s = 900\n", &["vocar.toml", "listen.timeout_s", "1 to 60"]),
+            (
+                "[listen]\ntimeout_s = \"soon\"\n",
+                &["vocar.toml", "timeout_s"],
+            ),
+            (
+                "[listen]\ntimeout_s = 900\n",
+                &["vocar.toml", "listen.timeout_s", "1 to 60"],
+            ),
             ("[lisen]\n", &["vocar.toml", "lisen"]),
         ];
         for (text, parts) in cases {
@@ -228,7 +283,10 @@ mod tests {
             write(dir.path(), "vocar.toml", text);
             let error = layers(dir.path(), &[]).read().unwrap_err().to_string();
             for part in parts {
-                assert!(error.contains(part), "{text:?} gave {error:?}, which does not say {part:?}");
+                assert!(
+                    error.contains(part),
+                    "{text:?} gave {error:?}, which does not say {part:?}"
+                );
             }
         }
     }
@@ -237,9 +295,15 @@ mod tests {
     fn a_wrong_variable_is_named() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "vocar.toml", "");
-        let error = layers(dir.path(), &[("VOCAR_LISTEN__TIMEOUT_S", "never")]).read().unwrap_err().to_string();
+        let error = layers(dir.path(), &[("VOCAR_LISTEN__TIMEOUT_S", "never")])
+            .read()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("VOCAR_LISTEN__TIMEOUT_S"), "{error}");
-        let error = layers(dir.path(), &[("VOCAR_LISTEN__TIMEOUT_S", "61")]).read().unwrap_err().to_string();
+        let error = layers(dir.path(), &[("VOCAR_LISTEN__TIMEOUT_S", "61")])
+            .read()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("VOCAR_LISTEN__TIMEOUT_S"), "{error}");
     }
 
@@ -252,6 +316,11 @@ mod tests {
     #[test]
     fn the_shipped_file_states_the_built_in_values() {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/vocar.toml");
-        assert_eq!(Layers::new(Scope::System, Some(&shipped), Vec::new()).read().unwrap(), Settings::default());
+        assert_eq!(
+            Layers::new(Scope::System, Some(&shipped), Vec::new())
+                .read()
+                .unwrap(),
+            Settings::default()
+        );
     }
 }

@@ -6,14 +6,17 @@ mod settings;
 
 pub use layers::{Layers, Scope};
 pub use settings::{
-    Audio, Bus, Domains, Hardware, Listen, ListenMode, Log, Model, PrecisionChoice, Privacy, Settings, StartMode,
+    Audio, Bus, Domains, Hardware, Listen, ListenMode, Log, Model, PrecisionChoice, Privacy,
+    Settings, StartMode,
 };
 
 /// Why a configuration cannot be used. The text names the source, the field and the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A file that was asked for does not exist or cannot be read.
-    #[error("{source_name}: {problem}: create it, make it readable by the daemon, or leave --config out")]
+    #[error(
+        "{source_name}: {problem}: create it, make it readable by the daemon, or leave --config out"
+    )]
     Unreadable {
         /// The file.
         source_name: String,
@@ -21,7 +24,9 @@ pub enum ConfigError {
         problem: String,
     },
     /// The text is no TOML, holds an unknown field, or a value of a wrong type.
-    #[error("{source_name}: {problem}: mend that line; systemd/vocar.toml lists every field with its built-in value")]
+    #[error(
+        "{source_name}: {problem}: mend that line; systemd/vocar.toml lists every field with its built-in value"
+    )]
     Malformed {
         /// The file or the environment variable.
         source_name: String,

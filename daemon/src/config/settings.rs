@@ -62,7 +62,11 @@ pub struct Domains {
 
 impl Default for Domains {
     fn default() -> Self {
-        Self { car: true, dirs: Vec::new(), disabled: Vec::new() }
+        Self {
+            car: true,
+            dirs: Vec::new(),
+            disabled: Vec::new(),
+        }
     }
 }
 
@@ -80,7 +84,11 @@ pub struct Audio {
 
 impl Default for Audio {
     fn default() -> Self {
-        Self { device: "default".into(), zone: "driver".into(), retry_s: 2.0 }
+        Self {
+            device: "default".into(),
+            zone: "driver".into(),
+            retry_s: 2.0,
+        }
     }
 }
 
@@ -116,7 +124,9 @@ impl std::str::FromStr for ListenMode {
         [Self::PushToTalk, Self::Wake, Self::OpenMic]
             .into_iter()
             .find(|mode| mode.name() == text)
-            .ok_or_else(|| format!("unknown mode \"{text}\": use \"push-to-talk\", \"wake\" or \"open-mic\""))
+            .ok_or_else(|| {
+                format!("unknown mode \"{text}\": use \"push-to-talk\", \"wake\" or \"open-mic\"")
+            })
     }
 }
 
@@ -188,7 +198,10 @@ pub struct Bus {
 
 impl Default for Bus {
     fn default() -> Self {
-        Self { address: "system".into(), transcripts_group: "vocar-transcripts".into() }
+        Self {
+            address: "system".into(),
+            transcripts_group: "vocar-transcripts".into(),
+        }
     }
 }
 
@@ -210,7 +223,9 @@ pub struct Hardware {
 
 impl Default for Hardware {
     fn default() -> Self {
-        Self { profile: "auto".into() }
+        Self {
+            profile: "auto".into(),
+        }
     }
 }
 
@@ -224,6 +239,8 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into() }
+        Self {
+            level: "info".into(),
+        }
     }
 }
