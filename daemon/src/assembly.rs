@@ -93,19 +93,10 @@ const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
     }
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a timeout is 1 to 60 s"
-)]
 const fn milliseconds(seconds: f64) -> u32 {
     (seconds * 1e3) as u32
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "a confidence needs no more than single precision"
-)]
 const fn single(value: f64) -> f32 {
     value as f32
 }

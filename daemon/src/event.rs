@@ -46,7 +46,6 @@ impl Event {
 
 /// Sample index (16 kHz) to seconds.
 #[must_use]
-#[allow(clippy::cast_precision_loss, reason = "2^53 samples are 18,000 years")]
 pub fn seconds(at: u64) -> f64 {
     at as f64 / SAMPLE_RATE as f64
 }

@@ -13,10 +13,10 @@ pub struct LevelHandle(reload::Handle<EnvFilter, Registry>);
 impl LevelHandle {
     /// Sets the filter; `level` was checked with the configuration.
     pub fn set(&self, level: &str) {
-        if let Ok(filter) = EnvFilter::try_new(level) {
-            if let Err(error) = self.0.reload(filter) {
-                tracing::warn!(%error, "the log level stays as it was");
-            }
+        if let Ok(filter) = EnvFilter::try_new(level)
+            && let Err(error) = self.0.reload(filter)
+        {
+            tracing::warn!(%error, "the log level stays as it was");
         }
     }
 }

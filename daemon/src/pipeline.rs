@@ -495,7 +495,6 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-#[allow(clippy::cast_precision_loss, reason = "2^53 samples are 18,000 years")]
 fn samples_to_ms(samples: u64) -> f64 {
     samples as f64 * 1e3 / SAMPLE_RATE as f64
 }

@@ -546,11 +546,6 @@ fn answer<T>(reply: Reply<T>, result: Result<T, Refusal>) {
     }
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a timeout is 1 to 60 s"
-)]
 fn samples(time: Duration) -> u64 {
     (time.as_secs_f64() * SAMPLE_RATE as f64) as u64
 }

@@ -3,7 +3,7 @@
 use super::{Code, Common, Failure, Sayable, local};
 use clap::{Args, Subcommand};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vocar_nlu::{Domain, check, sample};
 
@@ -111,12 +111,12 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn load(common: &Common, dir: &PathBuf) -> Result<Arc<Domain>, Failure> {
+fn load(common: &Common, dir: &Path) -> Result<Arc<Domain>, Failure> {
     let built_in = dir.as_os_str() == "car";
     let domain = if built_in {
         Vec::new()
     } else {
-        vec![dir.clone()]
+        vec![dir.to_path_buf()]
     };
     let sayable = Sayable {
         domain,

@@ -184,17 +184,11 @@ fn slots(slots: &impl serde::Serialize) -> Map<String, Value> {
     }
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "negative tails become 0"
-)]
 fn samples(seconds: f64) -> u64 {
     (seconds * SAMPLE_RATE as f64) as u64
 }
 
 /// Processor seconds and resident megabytes of this process.
-#[allow(clippy::cast_precision_loss, reason = "figures of a report")]
 fn cost() -> (f64, f64) {
     let Ok(mut system) = System::new() else {
         return (0.0, 0.0);

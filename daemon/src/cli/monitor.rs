@@ -39,10 +39,10 @@ pub async fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failu
 async fn again(common: &Common) -> VoiceAssistant1Proxy<'static> {
     loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        if let Ok(service) = telephone::call(common).await {
-            if service.state().await.is_ok() {
-                return service;
-            }
+        if let Ok(service) = telephone::call(common).await
+            && service.state().await.is_ok()
+        {
+            return service;
         }
     }
 }
@@ -70,12 +70,12 @@ async fn watch(
                 let Some(message) = signal else { return Ok(()) };
                 let Some(line) = describe(&message) else { continue };
                 print(json, &line);
-                if line["signal"] == "IntentRecognized" {
-                    if let Some(left) = left.as_mut() {
-                        *left = left.saturating_sub(1);
-                        if *left == 0 {
-                            return Ok(());
-                        }
+                if line["signal"] == "IntentRecognized"
+                    && let Some(left) = left.as_mut()
+                {
+                    *left = left.saturating_sub(1);
+                    if *left == 0 {
+                        return Ok(());
                     }
                 }
             }

@@ -93,7 +93,6 @@ impl Report {
 
     /// One object with the documented keys; what was not asked is null.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "counts of recordings and words")]
     pub fn to_json(&self, cpu_seconds: f64, rss_mb: f64) -> Value {
         let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
         let hours = self.other_seconds / 3600.0;

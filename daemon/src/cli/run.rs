@@ -125,10 +125,10 @@ impl Printer {
             _ => false,
         };
         if self.json {
-            if self.trace || is_outcome(&event.kind) {
-                if let Ok(json) = event.to_json() {
-                    println!("{json}");
-                }
+            if (self.trace || is_outcome(&event.kind))
+                && let Ok(json) = event.to_json()
+            {
+                println!("{json}");
             }
         } else if let Some(line) = self.line(event) {
             println!("  {:8.2} s  {line}", event.seconds());

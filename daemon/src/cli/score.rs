@@ -45,12 +45,6 @@ fn same(left: &Value, right: &Value) -> bool {
 
 /// The value below which `share` (0 to 1) of the values lie; `None` without values.
 #[must_use]
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "an index within the list"
-)]
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

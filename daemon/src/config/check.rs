@@ -122,9 +122,11 @@ mod tests {
         assert_eq!(check(&Settings::default()), Ok(()));
     }
 
+    type Spoil = fn(&mut Settings);
+
     #[test]
     fn each_rule_names_its_field() {
-        let cases: [(&str, fn(&mut Settings)); 8] = [
+        let cases: [(&str, Spoil); 8] = [
             ("listen.timeout_s", |s| s.listen.timeout_s = 0.0),
             ("listen.timeout_s", |s| s.listen.timeout_s = f64::NAN),
             ("listen.min_confidence", |s| s.listen.min_confidence = 1.5),
