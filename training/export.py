@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,18 @@ def quantise(model: onnx.ModelProto) -> bytes:
         return target.read_bytes()
 
 
+def confidence_of(bundle: Path) -> str:
+    """The `[confidence]` values that the bundle has; without a manifest, an uncalibrated curve."""
+    path = bundle / "manifest.toml"
+    if not path.exists():
+        return "slope = 1.0\noffset = 0.0"
+    values = tomllib.loads(path.read_text(encoding="utf-8"))["confidence"]
+    return "\n".join(f"{key} = {value}" for key, value in values.items())
+
+
 def manifest(bundle: Path, config: Config, version: str) -> str:
     """The text of `manifest.toml`; hashes are taken from the files as they lie there."""
+    confidence = confidence_of(bundle)
     names = ["am-f32.onnx", "am-int8.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv"]
     hashes = "\n".join(f'"{name}" = "{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}"' for name in names)
     return f"""format = 1
@@ -121,9 +132,9 @@ g2p = "g2p.bin"
 [background]
 phone_lm = "phone-lm.tsv"
 
+# Fitted by training.calibrate on development recordings.
 [confidence]
-slope = 1.0
-offset = 0.0
+{confidence}
 
 [files]
 {hashes}

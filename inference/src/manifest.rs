@@ -114,13 +114,27 @@ pub struct Background {
     pub phone_lm: String,
 }
 
-/// `confidence = 1 / (1 + exp(-(slope * x + offset)))`.
+/// `confidence = 1 / (1 + exp(-(slope * x + offset)))` with
+/// `x = (1 - worst_word) * ratio + worst_word * worst word's ratio + margin * min(margin to the next, margin_limit)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Confidence {
     /// Steepness of the curve.
     pub slope: f32,
     /// Shift of the curve.
     pub offset: f32,
+    /// Weight of the worst word, 0 to 1; the whole sentence has the rest.
+    #[serde(default)]
+    pub worst_word: f32,
+    /// Weight of the margin to the next different sentence.
+    #[serde(default)]
+    pub margin: f32,
+    /// Margins beyond this say no more, nats a frame.
+    #[serde(default = "one")]
+    pub margin_limit: f32,
+}
+
+fn one() -> f32 {
+    1.0
 }
 
 impl Manifest {

@@ -25,7 +25,7 @@ impl Default for EndpointConfig {
         EndpointConfig {
             complete_ms: 90,
             may_go_on_ms: 400,
-            incomplete_ms: 700,
+            incomplete_ms: 1200,
             lead: 6.0,
             longest_ms: 15_000,
         }
@@ -128,7 +128,7 @@ mod tests {
         );
         assert_eq!(
             ends_after(plain, false, true),
-            Some((700, EndReason::Stopped))
+            Some((1200, EndReason::Stopped))
         );
     }
 
@@ -136,7 +136,7 @@ mod tests {
     fn a_rival_that_goes_on_delays_the_end() {
         assert_eq!(
             ends_after(|now| now.progress.lead = 2.0, true, false),
-            Some((700, EndReason::Stopped))
+            Some((1200, EndReason::Stopped))
         );
     }
 
@@ -144,7 +144,7 @@ mod tests {
     fn nobody_is_cut_off_in_the_last_word() {
         assert_eq!(
             ends_after(|now| now.decoder_silence_ms = 0, true, false),
-            Some((700, EndReason::Stopped))
+            Some((1200, EndReason::Stopped))
         );
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::decoder::Evidence;
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SpeechEvent {
@@ -84,6 +86,8 @@ pub struct Hypothesis {
     pub words: Vec<Word>,
     /// Log-likelihood, nats; only differences within one recognition mean something.
     pub score: f32,
+    /// How well it fits the sound.
+    pub evidence: Evidence,
     /// Confidence in the whole, 0 to 1.
     pub confidence: f32,
 }

@@ -1,10 +1,11 @@
 //! How well a sentence fits the sound, and how far it is to be believed.
 
+use serde::Serialize;
 use vocar_inference::Confidence;
 
 /// What is known about the fit of one sentence. Ratios are log-likelihoods against the phone loop, nats a frame
 /// of speech: nought means as good as any sounds whatever, less means worse.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Evidence {
     /// Of the whole stretch, pauses included, over its frames within words.
     pub ratio: f32,
@@ -37,7 +38,9 @@ impl ConfidenceScale {
         ConfidenceScale {
             slope: confidence.slope,
             offset: confidence.offset,
-            ..ConfidenceScale::default()
+            worst_word: confidence.worst_word,
+            margin: confidence.margin,
+            margin_limit: confidence.margin_limit,
         }
     }
 

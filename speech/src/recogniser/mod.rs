@@ -161,12 +161,7 @@ impl Recogniser {
             });
         }
         let background = Background::load(bundle, &phones)?;
-        let calibrated = ConfidenceScale::from_manifest(&manifest.confidence);
-        config.decoder.confidence = ConfidenceScale {
-            slope: calibrated.slope,
-            offset: calibrated.offset,
-            ..config.decoder.confidence
-        };
+        config.decoder.confidence = ConfidenceScale::from_manifest(&manifest.confidence);
         let spotter = WakeSpotter::new(&Lexicon::load(bundle)?, &background, config.wake.clone())?;
         Ok(Recogniser {
             voice: VoiceActivity::new(config.vad.clone())?,

@@ -140,6 +140,7 @@ impl Utterance {
         Hypothesis {
             words: words.collect(),
             score: sentence.score,
+            evidence: sentence.evidence,
             confidence: sentence.confidence,
         }
     }
