@@ -156,27 +156,59 @@ impl Shift {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Start(options, reply) => answer(reply, self.start(options)),
-            Command::Stop(session, reply) => answer(reply, self.stop(session)),
-            Command::Cancel(session, reply) => answer(reply, self.cancel(session)),
+            Command::Start(options, reply) => {
+                let result = self.start(options);
+                self.answer(reply, result);
+            }
+            Command::Stop(session, reply) => {
+                let result = self.stop(session);
+                self.answer(reply, result);
+            }
+            Command::Cancel(session, reply) => {
+                let result = self.cancel(session);
+                self.answer(reply, result);
+            }
             Command::Interpret {
                 text,
                 announce,
                 reply,
-            } => answer(reply, self.interpret(&text, announce)),
+            } => {
+                let result = self.interpret(&text, announce);
+                self.answer(reply, result);
+            }
             Command::Confirm {
                 session,
                 yes,
                 reply,
-            } => answer(reply, self.confirm(session, yes)),
+            } => {
+                let result = self.confirm(session, yes);
+                self.answer(reply, result);
+            }
             Command::SetEntities {
                 list,
                 values,
                 reply,
-            } => answer(reply, self.set_entities(list, values)),
-            Command::SwitchDomain { name, on, reply } => answer(reply, self.switch(&name, on)),
-            Command::Apply(settings, reply) => answer(reply, self.apply(*settings)),
+            } => {
+                let result = self.set_entities(list, values);
+                self.answer(reply, result);
+            }
+            Command::SwitchDomain { name, on, reply } => {
+                let result = self.switch(&name, on);
+                self.answer(reply, result);
+            }
+            Command::Apply(settings, reply) => {
+                let result = self.apply(*settings);
+                self.answer(reply, result);
+            }
             Command::Shutdown => {}
+        }
+    }
+
+    /// Answers a caller, who may look at the state right away: it is shown first.
+    fn answer<T>(&self, reply: Reply<T>, result: Result<T, Refusal>) {
+        self.show();
+        if reply.send(result).is_err() {
+            tracing::debug!("a caller went before the answer");
         }
     }
 
@@ -537,12 +569,6 @@ impl Shift {
             None if self.pipeline.backend().is_none() => State::Unavailable,
             None => State::Idle,
         }
-    }
-}
-
-fn answer<T>(reply: Reply<T>, result: Result<T, Refusal>) {
-    if reply.send(result).is_err() {
-        tracing::debug!("a caller went before the answer");
     }
 }
 
