@@ -16,14 +16,18 @@ use std::time::{Duration, Instant};
 /// Root of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap_or_else(|_| "..".into())
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap_or_else(|_| "..".into())
 }
 
 /// The folder of shared recordings: `$VOCAR_SHARED`, else `shared` beside the checkout. When there is none, says so
 /// and what is skipped.
 #[must_use]
 pub fn shared(skipped: &str) -> Option<PathBuf> {
-    let dir = std::env::var_os("VOCAR_SHARED").map_or_else(|| repository().join("../shared"), PathBuf::from);
+    let dir = std::env::var_os("VOCAR_SHARED")
+        .map_or_else(|| repository().join("../shared"), PathBuf::from);
     found(dir, skipped)
 }
 

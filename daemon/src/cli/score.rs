@@ -43,13 +43,14 @@ fn same(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// The value below which `share` (0 to 1) of the values lie; `None` without values.
+/// The smallest value that `share` (0 to 1) of the values do not exceed (nearest rank); `None` without values.
 #[must_use]
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().checked_sub(1)?;
-    Some(sorted[((last as f64 * share).ceil() as usize).min(last)])
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    Some(sorted[rank.saturating_sub(1).min(last)])
 }
 
 #[cfg(test)]
@@ -83,8 +84,8 @@ mod tests {
     #[test]
     fn quantiles_are_values_that_occurred() {
         let values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
-        assert_eq!(quantile(&values, 0.5), Some(51.0));
-        assert_eq!(quantile(&values, 0.95), Some(96.0));
+        assert_eq!(quantile(&values, 0.5), Some(50.0));
+        assert_eq!(quantile(&values, 0.95), Some(95.0));
         assert_eq!(quantile(&[7.0], 0.95), Some(7.0));
         assert_eq!(quantile(&[], 0.5), None);
     }
