@@ -6,6 +6,19 @@ use crate::domain::Symbol;
 /// Cost (negative natural logarithm of a probability) of entering the politeness before or after a sentence.
 const FRAME_COST: f32 = 1.0;
 
+/// Cost of going on where the sentence could as well be over: whoever has said a whole sentence is mostly done. A
+/// listener need not wait long for what costs something.
+const GO_ON_COST: f32 = 0.1;
+
+/// The words of a slot.
+#[derive(Clone, Copy)]
+pub(crate) struct SlotWords<'a> {
+    /// Everything that may be said for it.
+    pub words: &'a Automaton<String>,
+    /// Whether people pause within it, as between the groups of a telephone number.
+    pub paused: bool,
+}
+
 /// An arc between two nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SentenceArc {
@@ -58,14 +71,26 @@ impl SentenceGraph {
     }
 
     /// Puts the sentences of an automaton of words between two nodes. The automaton's states with nothing after them
-    /// become `to`, so that only ends in mid-sentence need a silent arc.
-    pub(crate) fn inline(&mut self, words: &Automaton<String>, from: u32, to: u32, cost: f32) {
+    /// become `to`, so that only ends in mid-sentence need a silent arc. `enter` is the cost of the first word, `go_on`
+    /// that of a word where the automaton could end.
+    pub(crate) fn inline(
+        &mut self,
+        words: &Automaton<String>,
+        from: u32,
+        to: u32,
+        enter: f32,
+        go_on: f32,
+    ) {
         let nodes = self.nodes_for(words.states().len(), from, |state| {
             words.states()[state].arcs.is_empty().then_some(to)
         });
         for (state, node) in words.states().iter().zip(&nodes) {
             for (word, target) in &state.arcs {
-                let cost = if *node == from { cost } else { 0.0 };
+                let cost = match (*node == from, state.labels.is_empty()) {
+                    (true, _) => enter,
+                    (false, true) => 0.0,
+                    (false, false) => go_on,
+                };
                 self.arc(*node, nodes[*target as usize], Some(word), cost);
             }
             if !state.labels.is_empty() && *node != to && *node != from {
@@ -78,7 +103,7 @@ impl SentenceGraph {
     pub(crate) fn expand<'a>(
         &mut self,
         templates: &Automaton<Symbol>,
-        slot_words: impl Fn(&str) -> Option<&'a Automaton<String>>,
+        slot_words: impl Fn(&str) -> Option<SlotWords<'a>>,
         from: u32,
         to: u32,
     ) {
@@ -86,13 +111,19 @@ impl SentenceGraph {
             templates.states()[state].arcs.is_empty().then_some(to)
         });
         for (state, node) in templates.states().iter().zip(&nodes) {
+            let cost = if state.labels.is_empty() {
+                0.0
+            } else {
+                GO_ON_COST
+            };
             for (symbol, target) in &state.arcs {
                 let target = nodes[*target as usize];
                 match symbol {
-                    Symbol::Word(word) => self.arc(*node, target, Some(word), 0.0),
+                    Symbol::Word(word) => self.arc(*node, target, Some(word), cost),
                     Symbol::Slot { kind, .. } => {
-                        if let Some(words) = slot_words(kind) {
-                            self.inline(words, *node, target, 0.0);
+                        if let Some(SlotWords { words, paused }) = slot_words(kind) {
+                            let go_on = if paused { 0.0 } else { GO_ON_COST };
+                            self.inline(words, *node, target, cost, go_on);
                         }
                     }
                 }
@@ -106,7 +137,7 @@ impl SentenceGraph {
     /// Politeness that may stand between two nodes; nothing at all costs nothing.
     pub(crate) fn optional(&mut self, words: &Automaton<String>, from: u32, to: u32) {
         self.arc(from, to, None, 0.0);
-        self.inline(words, from, to, FRAME_COST);
+        self.inline(words, from, to, FRAME_COST, 0.0);
     }
 
     fn nodes_for(

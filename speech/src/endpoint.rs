@@ -3,18 +3,20 @@
 //! A sentence that is complete and cannot go on needs only as much silence as tells a pause from a stop consonant;
 //! one that could go on gets time for it; one that is incomplete gets more. The judgement is a pure function.
 
-use crate::decoder::Progress;
+use crate::decoder::{Continuation, Progress};
 
 /// How long to wait, in milliseconds of silence unless said otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointConfig {
-    /// After a complete sentence that cannot go on.
+    /// After a complete sentence that is unlikely to go on.
     pub complete_ms: u32,
-    /// After a complete sentence that could go on.
+    /// After a complete sentence that may go on, or whose rival is incomplete.
     pub may_go_on_ms: u32,
+    /// After a complete sentence that is as likely to go on as not: the groups of a telephone number.
+    pub likely_to_go_on_ms: u32,
     /// After an incomplete one.
     pub incomplete_ms: u32,
-    /// A complete sentence must beat every incomplete one by this, nats, to be over early.
+    /// A complete sentence must beat every incomplete one by this, nats, to be over soonest.
     pub lead: f32,
     /// No utterance is longer than this, milliseconds in all.
     pub longest_ms: u32,
@@ -24,7 +26,8 @@ impl Default for EndpointConfig {
     fn default() -> Self {
         EndpointConfig {
             complete_ms: 90,
-            may_go_on_ms: 400,
+            may_go_on_ms: 140,
+            likely_to_go_on_ms: 500,
             incomplete_ms: 1200,
             lead: 6.0,
             longest_ms: 15_000,
@@ -65,18 +68,26 @@ impl EndpointConfig {
         // The detector hears the newest samples but takes a weak ending for silence; the decoder has to agree that
         // the last word is over, then the longer of the two counts.
         let silence = now.decoder_silence_ms.max(now.voice_silence_ms);
-        let said = now.progress.complete && now.progress.words > 0 && now.decoder_silence_ms > 0;
-        if said && now.progress.lead >= self.lead {
-            let needed = if now.progress.may_go_on {
-                self.may_go_on_ms
-            } else {
-                self.complete_ms
-            };
-            if silence >= needed {
-                return Some(EndReason::Complete);
-            }
+        let progress = &now.progress;
+        // Of two ways that sound the same, one may be complete and the other not.
+        let tied = progress.lead >= 0.0 && progress.lead.is_finite();
+        let complete = progress.complete || tied;
+        let said = complete && progress.words > 0 && now.decoder_silence_ms > 0;
+        if said && silence >= self.patience(progress) {
+            return Some(EndReason::Complete);
         }
         (now.voice_silence_ms >= self.incomplete_ms).then_some(EndReason::Stopped)
+    }
+}
+
+impl EndpointConfig {
+    /// Silence to wait for after a complete sentence, milliseconds.
+    fn patience(&self, progress: &Progress) -> u32 {
+        match progress.continuation {
+            Continuation::Likely if progress.complete => self.likely_to_go_on_ms,
+            Continuation::Unlikely if progress.lead >= self.lead => self.complete_ms,
+            _ => self.may_go_on_ms,
+        }
     }
 }
 
@@ -84,14 +95,14 @@ impl EndpointConfig {
 mod tests {
     use super::*;
 
-    fn situation(complete: bool, may_go_on: bool, silence_ms: u32) -> Situation {
+    fn situation(complete: bool, continuation: Continuation, silence_ms: u32) -> Situation {
         Situation {
             progress: Progress {
                 frames: 50,
                 words: 3,
                 silent_frames: silence_ms / 30,
                 complete,
-                may_go_on,
+                continuation,
                 lead: 20.0,
             },
             decoder_silence_ms: silence_ms,
@@ -104,10 +115,10 @@ mod tests {
     fn ends_after(
         change: impl Fn(&mut Situation),
         complete: bool,
-        may_go_on: bool,
+        continuation: Continuation,
     ) -> Option<(u32, EndReason)> {
         (0..200).map(|step| step * 10).find_map(|silence| {
-            let mut now = situation(complete, may_go_on, silence);
+            let mut now = situation(complete, continuation, silence);
             change(&mut now);
             EndpointConfig::default()
                 .judge(&now)
@@ -118,39 +129,46 @@ mod tests {
     #[test]
     fn the_more_may_come_the_longer_the_wait() {
         let plain = |_: &mut Situation| {};
+        for (complete, continuation, wait, reason) in [
+            (true, Continuation::Unlikely, 90, EndReason::Complete),
+            (true, Continuation::Possible, 140, EndReason::Complete),
+            (true, Continuation::Likely, 500, EndReason::Complete),
+        ] {
+            let found = ends_after(plain, complete, continuation);
+            assert_eq!(found, Some((wait, reason)), "{continuation:?}");
+        }
+    }
+
+    #[test]
+    fn an_incomplete_sentence_is_given_time() {
+        let behind = |now: &mut Situation| now.progress.lead = -3.0;
         assert_eq!(
-            ends_after(plain, true, false),
-            Some((90, EndReason::Complete))
-        );
-        assert_eq!(
-            ends_after(plain, true, true),
-            Some((400, EndReason::Complete))
-        );
-        assert_eq!(
-            ends_after(plain, false, true),
+            ends_after(behind, false, Continuation::Likely),
             Some((1200, EndReason::Stopped))
         );
     }
 
     #[test]
-    fn a_rival_that_goes_on_delays_the_end() {
+    fn an_incomplete_rival_delays_the_end() {
+        let close = |now: &mut Situation| now.progress.lead = 2.0;
         assert_eq!(
-            ends_after(|now| now.progress.lead = 2.0, true, false),
-            Some((1200, EndReason::Stopped))
+            ends_after(close, true, Continuation::Unlikely),
+            Some((140, EndReason::Complete))
         );
     }
 
     #[test]
     fn nobody_is_cut_off_in_the_last_word() {
+        let speaking = |now: &mut Situation| now.decoder_silence_ms = 0;
         assert_eq!(
-            ends_after(|now| now.decoder_silence_ms = 0, true, false),
+            ends_after(speaking, true, Continuation::Unlikely),
             Some((1200, EndReason::Stopped))
         );
     }
 
     #[test]
     fn noise_that_never_ends_is_cut() {
-        let mut now = situation(false, true, 0);
+        let mut now = situation(false, Continuation::Likely, 0);
         assert_eq!(EndpointConfig::default().judge(&now), None);
         now.length_ms = 15_000;
         assert_eq!(

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 pub use context::{Context, Pending};
 
 use crate::automaton::Automaton;
+use crate::builtin::Builtin;
 use crate::domain::{Domain, IntentSpec, Phrasebook, Reach, SlotKind};
-use crate::graph::SentenceGraph;
+use crate::graph::{SentenceGraph, SlotWords};
 use crate::value::{EntityValue, SlotValue};
 use crate::words;
 use matcher::Reading;
@@ -177,9 +178,14 @@ impl Understander {
         graph.trimmed()
     }
 
-    fn slot_words<'a>(&'a self, domain: &'a Domain, kind: &str) -> Option<&'a Automaton<String>> {
+    fn slot_words<'a>(&'a self, domain: &'a Domain, kind: &str) -> Option<SlotWords<'a>> {
         let entities = || self.entities.get(kind).map(Phrasebook::words);
-        domain.compiled().slot_words.get(kind).or_else(entities)
+        let words = domain.compiled().slot_words.get(kind).or_else(entities)?;
+        let paused = matches!(
+            domain.kind(kind),
+            Some(SlotKind::Builtin(Builtin::Digits { .. }))
+        );
+        Some(SlotWords { words, paused })
     }
 
     fn read_slot(

@@ -14,6 +14,22 @@ use crate::phones::Unit;
 /// In place of a word at the end of a silence.
 pub(super) const NO_WORD: u32 = u32::MAX;
 
+/// A continuation that costs less than this, nats, is as likely as any other word.
+const FREE: f32 = 0.05;
+/// A continuation of this cost, nats, is one that nobody waits for.
+const DEAR: f32 = 0.5;
+
+/// Whether a sentence that could be over goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Continuation {
+    /// Nothing can follow, or only what the grammar makes dear (politeness).
+    Unlikely,
+    /// Something may follow that the grammar gives a cost.
+    Possible,
+    /// What may follow costs nothing: nobody knows whether the speaker is done.
+    Likely,
+}
+
 /// One phone of the graph.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
@@ -89,6 +105,23 @@ impl DecodingGraph {
     pub(super) fn ends_of(&self, node: u32) -> &[End] {
         let node = &self.nodes[node as usize];
         &self.ends[node.first_end as usize..][..node.ends as usize]
+    }
+
+    /// How likely words are to follow this node: the cheapest word says.
+    pub(super) fn continuation(&self, node: u32) -> Continuation {
+        let doors = self
+            .ends_of(node)
+            .iter()
+            .flat_map(|end| self.doors_of(end.entry));
+        let cheapest = doors.flat_map(|door| {
+            let roots = &self.nodes[door.first_node as usize..][..door.nodes as usize];
+            roots.iter().map(|root| door.cost + root.cost)
+        });
+        match cheapest.min_by(f32::total_cmp) {
+            Some(cost) if cost < FREE => Continuation::Likely,
+            Some(cost) if cost < DEAR => Continuation::Possible,
+            _ => Continuation::Unlikely,
+        }
     }
 
     pub(super) fn doors_of(&self, entry: u32) -> &[Door] {

@@ -18,6 +18,6 @@ mod tests;
 
 pub use background::{Background, BackgroundSearch};
 pub use evidence::{ConfidenceScale, Evidence};
-pub use graph::DecodingGraph;
+pub use graph::{Continuation, DecodingGraph};
 pub use nbest::{Decoded, DecodedSentence, DecodedWord};
 pub use search::{Decoder, DecoderConfig, Progress};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::background::{Background, BackgroundSearch};
 use super::evidence::ConfidenceScale;
-use super::graph::{DecodingGraph, NO_WORD};
+use super::graph::{Continuation, DecodingGraph, NO_WORD};
 use super::history::{History, Record, START};
 use super::nbest::Decoded;
 use crate::phones::Unit;
@@ -58,8 +58,8 @@ pub struct Progress {
     pub silent_frames: u32,
     /// Whether the best path may end here.
     pub complete: bool,
-    /// Whether the best path, if it may end, could also go on.
-    pub may_go_on: bool,
+    /// Whether the best path, if it may end, is likely to go on all the same.
+    pub continuation: Continuation,
     /// By how much the best path that may end beats the best that may not, nats; negative when it does not.
     /// Infinite when either is missing.
     pub lead: f32,
@@ -235,47 +235,56 @@ impl Decoder {
 
     /// How far the utterance has come.
     pub fn progress(&self) -> Progress {
+        let Some(node) = self.best_node() else {
+            return Progress {
+                frames: self.frame,
+                words: 0,
+                silent_frames: self.frame,
+                complete: false,
+                continuation: Continuation::Likely,
+                lead: f32::INFINITY,
+            };
+        };
+        let best = self.tokens[node as usize];
+        let quiet_since = if self.is_silence(node) {
+            best.begin
+        } else {
+            self.frame
+        };
+        Progress {
+            frames: self.frame,
+            words: self.history.walk(best.history).count() as u32,
+            silent_frames: self.frame - quiet_since,
+            complete: self.cost_of_ending(node).is_some(),
+            continuation: self.graph.continuation(node),
+            lead: self.lead(quiet_since),
+        }
+    }
+
+    fn is_silence(&self, node: u32) -> bool {
+        self.graph.nodes[node as usize].unit == Unit::SIL
+    }
+
+    /// By how much the best path that may end beats the best that may not. A word that begins in the present silence
+    /// is no rival yet: silence itself has to be beaten first.
+    fn lead(&self, quiet_since: u32) -> f32 {
         let mut ending = f32::NEG_INFINITY;
         let mut going = f32::NEG_INFINITY;
         for &node in &self.active {
-            let score = self.tokens[node as usize].score;
+            let token = &self.tokens[node as usize];
             match self.cost_of_ending(node) {
-                Some(cost) => ending = ending.max(score - cost),
-                None => going = going.max(score),
+                Some(cost) => ending = ending.max(token.score - cost),
+                None if self.is_silence(node) || token.begin < quiet_since => {
+                    going = going.max(token.score);
+                }
+                None => {}
             }
         }
-        let mut progress = Progress {
-            frames: self.frame,
-            words: 0,
-            silent_frames: self.frame,
-            complete: false,
-            may_go_on: true,
-            lead: if ending.is_finite() && going.is_finite() {
-                ending - going
-            } else {
-                f32::INFINITY
-            },
-        };
-        let best = self.active.iter().copied().max_by(|&a, &b| {
-            self.tokens[a as usize]
-                .score
-                .total_cmp(&self.tokens[b as usize].score)
-        });
-        let Some(node) = best else { return progress };
-        let token = self.tokens[node as usize];
-        progress.words = self.history.walk(token.history).count() as u32;
-        progress.silent_frames = if self.graph.nodes[node as usize].unit == Unit::SIL {
-            self.frame - token.begin
+        if ending.is_finite() && going.is_finite() {
+            ending - going
         } else {
-            0
-        };
-        progress.complete = self.cost_of_ending(node).is_some();
-        progress.may_go_on = self
-            .graph
-            .ends_of(node)
-            .iter()
-            .any(|end| !self.graph.doors_of(end.entry).is_empty());
-        progress
+            f32::INFINITY
+        }
     }
 
     /// The sentences that end here, best first. The utterance is not forgotten: more frames may follow.
@@ -297,9 +306,14 @@ impl Decoder {
         self.decoded(&ending, unfinished)
     }
 
+    fn best_node(&self) -> Option<u32> {
+        let score = |node: u32| self.tokens[node as usize].score;
+        let nodes = self.active.iter().copied();
+        nodes.max_by(|&a, &b| score(a).total_cmp(&score(b)))
+    }
+
     fn best_token(&self) -> Option<Token> {
-        let tokens = self.active.iter().map(|&node| self.tokens[node as usize]);
-        tokens.max_by(|a, b| a.score.total_cmp(&b.score))
+        self.best_node().map(|node| self.tokens[node as usize])
     }
 
     /// What it costs to end the sentence after this node, where that is possible.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
+use super::Continuation;
 use super::synthetic::{Noise, lexicon, say, scores};
 use super::*;
 use crate::g2p::G2p;
@@ -165,7 +166,10 @@ fn a_sentence_that_may_go_on_says_so() {
         &lexicon,
         DecoderConfig::default(),
     );
-    for (sentence, may_go_on) in [("open the window", true), ("open the window now", false)] {
+    for (sentence, continuation) in [
+        ("open the window", Continuation::Likely),
+        ("open the window now", Continuation::Unlikely),
+    ] {
         let mut noise = Noise(9);
         let said = say(&lexicon, sentence, &mut noise);
         decoder.reset();
@@ -178,8 +182,8 @@ fn a_sentence_that_may_go_on_says_so() {
         ));
         let progress = decoder.progress();
         assert_eq!(
-            (progress.complete, progress.may_go_on),
-            (true, may_go_on),
+            (progress.complete, progress.continuation),
+            (true, continuation),
             "{sentence}"
         );
     }
