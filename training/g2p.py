@@ -1,7 +1,9 @@
 """Grapheme-to-phoneme model: how a word outside the lexicon is said.
 
     python -m training.g2p train       # align, count, smooth, prune, write the bundle's g2p.bin and lexicon.txt
+    python -m training.g2p lexicon     # puts new words of extra-lexicon.txt into lexicon.txt
     python -m training.g2p evaluate    # phone and word error on the held-out words
+    python -m training.g2p say WORD    # what the model makes of a word, and what the dictionary has
 
 A joint-sequence model: every letter is aligned to nought, one or two phones by
 expectation maximisation; the resulting letter-phones tokens form a back-off
@@ -11,6 +13,7 @@ file gets exactly the same answer.
 
 Words whose only pronunciation the model finds by itself are left out of
 lexicon.txt, unless they are common: the two files together are the dictionary.
+Words of extra-lexicon.txt are always in it; the model never learns from them.
 
 File format, little-endian: magic `VG2P`, u8 version, u8 order, u8 tokens,
 u8 phones (of the phone table it was made for); per token u8 letter, u8 number
@@ -22,6 +25,8 @@ together, sorted by token; predictions stand in the order of their contexts,
 sorted by token. Token 0 is the word's edge.
 """
 
+from __future__ import annotations
+
 import argparse
 import math
 import struct
@@ -29,12 +34,15 @@ import sys
 import time
 import zlib
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
-from . import cmudict_text
+from training import bundle, cmudict_text
+from training.bundle import BUNDLE
+from training.cmudict_text import Lexicon, Phones
 
 ROOT = Path(__file__).resolve().parent.parent
-BUNDLE = ROOT / "models" / "speech-en"
+EXTRA = Path(__file__).with_name("extra-lexicon.txt")
 PARITY = ROOT / "speech" / "testdata" / "g2p-parity.tsv"
 
 ORDER = 7
@@ -44,8 +52,15 @@ BEAM = 24
 EDGE = 0
 HELD_OUT = 20  # one word in this many
 
+#: A letter and its phones.
+Token = tuple[str, Phones]
+#: Numbers of tokens, oldest first.
+Context = tuple[int, ...]
+Counts = dict[Context, Counter[int]]
+Probabilities = dict[Context, dict[int, float]]
 
-def held_out(word):
+
+def held_out(word: str) -> bool:
     """Whether a word is kept from training; decided by the word alone, so for good."""
     return zlib.crc32(word.encode()) % HELD_OUT == 0
 
@@ -53,7 +68,7 @@ def held_out(word):
 # --- alignment -------------------------------------------------------------------------------------------------------
 
 
-def best_alignment(word, phones, score):
+def best_alignment(word: str, phones: Phones, score: Callable[[str, Phones], float]) -> list[Token] | None:
     """Returns the cheapest split of the phones over the letters (0-2 each), or None when there is none."""
     rows, columns = len(word), len(phones)
     infinity = float("inf")
@@ -81,14 +96,14 @@ def best_alignment(word, phones, score):
     return tokens[::-1]
 
 
-def align(pairs, rounds=6):
+def align(pairs: list[tuple[str, Phones]], rounds: int = 6) -> list[list[Token]]:
     """Aligns (word, phones) pairs by Viterbi EM; the first rounds look at a fifth of them."""
     costs = {}
 
-    def first_guess(letter, phones):
+    def first_guess(letter: str, phones: Phones) -> float:
         return (1.0, 0.0, 2.0)[len(phones)] + (0.5 if len(phones) == 2 and letter not in "xuq" else 0.0)
 
-    def learnt(letter, phones):
+    def learnt(letter: str, phones: Phones) -> float:
         return costs.get((letter, phones), 14.0 + 3.0 * len(phones))
 
     for turn in range(rounds):
@@ -107,7 +122,7 @@ def align(pairs, rounds=6):
     return aligned
 
 
-def token_table(aligned, limit=250):
+def token_table(aligned: list[list[Token]], limit: int = 250) -> dict[Token, int]:
     """Numbers the commonest tokens from 1, grouped by letter; the rest are too rare to keep."""
     counts = Counter(token for tokens in aligned for token in tokens)
     kept = sorted(token for token, count in counts.most_common(limit) if count >= 4)
@@ -117,8 +132,8 @@ def token_table(aligned, limit=250):
 # --- the n-gram ------------------------------------------------------------------------------------------------------
 
 
-def count_ngrams(sequences):
-    """Kneser-Ney counts: whole counts for the longest n-grams and those at a word's start, else distinct predecessors."""
+def count_ngrams(sequences: list[tuple[int, ...]]) -> tuple[list[Counts], list[Counts]]:
+    """Kneser-Ney counts: whole for the longest n-grams and those at a word's start, else distinct predecessors."""
     raw = [defaultdict(Counter) for _ in range(ORDER)]
     for sequence in sequences:
         padded = (EDGE, *sequence, EDGE)
@@ -138,15 +153,18 @@ def count_ngrams(sequences):
     return counts, raw
 
 
-def discounts(table):
+def discounts(table: Counts) -> list[float]:
     """The three modified Kneser-Ney discounts of one order."""
     n = Counter(count for followers in table.values() for count in followers.values())
     y = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.5
-    ratio = lambda low, k: k - (k + 1) * y * n[k + 1] / n[k] if n[k] else low
+
+    def ratio(low: float, k: int) -> float:
+        return k - (k + 1) * y * n[k + 1] / n[k] if n[k] else low
+
     return [0.0, max(0.05, ratio(0.5, 1)), max(0.1, ratio(1.0, 2)), max(0.2, ratio(1.5, 3))]
 
 
-def smooth(counts, tokens):
+def smooth(counts: list[Counts], tokens: int) -> list[Probabilities]:
     """Interpolated probabilities: for each context length, context -> {token: probability}."""
     uniform = 1.0 / (tokens + 1)
     probabilities = []
@@ -158,7 +176,8 @@ def smooth(counts, tokens):
             left = sum(cut[min(count, 3)] for count in followers.values()) / total
             lower = probabilities[length - 1][context[1:]] if length else None
             level[context] = {
-                token: max(0.0, count - cut[min(count, 3)]) / total + left * (lower.get(token, 1e-9) if length else uniform)
+                token: max(0.0, count - cut[min(count, 3)]) / total
+                + left * (lower.get(token, 1e-9) if length else uniform)
                 for token, count in followers.items()
             }
         if length == 0:
@@ -169,7 +188,7 @@ def smooth(counts, tokens):
     return probabilities
 
 
-def prune(probabilities, raw, keep_size):
+def prune(probabilities: list[Probabilities], raw: list[Counts], keep_size: int) -> list[Probabilities]:
     """Keeps the n-grams whose loss would cost the training words most, down to about keep_size bytes."""
     gains = []
     for length in range(1, ORDER):
@@ -197,10 +216,10 @@ def prune(probabilities, raw, keep_size):
     return kept
 
 
-def to_model(kept, tokens):
+def to_model(kept: list[Probabilities], tokens: list[Token]) -> Model:
     """Back-off weights for what pruning left, everything in integer quanta; breadth-first arrays."""
 
-    def lookup(context, token):
+    def lookup(context: Context, token: int) -> float:
         factor = 1.0
         while True:
             level = kept[len(context)].get(context)
@@ -212,7 +231,7 @@ def to_model(kept, tokens):
 
     weights = {}
 
-    def weight(context):
+    def weight(context: Context) -> float:
         if context not in weights:
             level = kept[len(context)][context]
             above = 1.0 - sum(level.values())
@@ -220,7 +239,9 @@ def to_model(kept, tokens):
             weights[context] = max(above, 1e-4) / max(below, 1e-4)
         return weights[context]
 
-    quanta = lambda probability: round(-math.log(max(probability, 1e-9)) / QUANTUM)
+    def quanta(probability: float) -> int:
+        return round(-math.log(max(probability, 1e-9)) / QUANTUM)
+
     children = defaultdict(list)
     for length in range(1, ORDER):
         for context in kept[length]:
@@ -245,7 +266,9 @@ def to_model(kept, tokens):
 class Model:
     """The n-gram as it is stored: integers only."""
 
-    def __init__(self, tokens, contexts, predictions):
+    def __init__(
+        self, tokens: list[Token], contexts: list[tuple[int, int, int, int]], predictions: list[tuple[int, int]]
+    ) -> None:
         self.tokens = tokens  # [(letter, phones)], numbered from 1
         self.contexts = contexts
         self.predictions = predictions
@@ -254,7 +277,7 @@ class Model:
             self.by_letter[letter].append(number)
         self._index()
 
-    def _index(self):
+    def _index(self) -> None:
         self.first_child, self.level = [], []
         child, start = 1, 0
         for _, _, count, longer in self.contexts:
@@ -263,7 +286,7 @@ class Model:
             child += longer
             start += count
 
-    def _chain(self, history):
+    def _chain(self, history: Context) -> list[int]:
         """The stored contexts that end the history, shortest first."""
         node, chain = 0, [0]
         for token in reversed(history):
@@ -274,7 +297,7 @@ class Model:
             chain.append(node)
         return chain
 
-    def _cost(self, chain, token):
+    def _cost(self, chain: list[int], token: int) -> int:
         total = 0
         for node in reversed(chain):
             if token in self.level[node]:
@@ -282,7 +305,7 @@ class Model:
             total += self.contexts[node][1]
         raise AssertionError("the empty context predicts every token")
 
-    def pronounce(self, word):
+    def pronounce(self, word: str) -> Phones:
         """The likeliest phones of a word of known letters: a beam search over tokens, ties to the lower numbers."""
         beam = [(0, (), (EDGE,))]
         memory = {}
@@ -303,7 +326,7 @@ class Model:
             return ()
         return tuple(phone for token in beam[0][1][:-1] for phone in self.tokens[token - 1][1])
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         phones = [cmudict_text.SILENCE, *cmudict_text.PHONES]
         number = {phone: index for index, phone in enumerate(phones)}
         parts = [b"VG2P", bytes([1, ORDER, len(self.tokens), len(phones)])]
@@ -316,7 +339,7 @@ class Model:
         path.write_bytes(b"".join(parts))
 
     @staticmethod
-    def load(path):
+    def load(path: Path) -> Model:
         data = path.read_bytes()
         assert data[:5] == b"VG2P\x01", f"{path} is no grapheme-to-phoneme model of version 1"
         phones = [cmudict_text.SILENCE, *cmudict_text.PHONES]
@@ -336,7 +359,7 @@ class Model:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-def edit_distance(left, right):
+def edit_distance(left: Phones, right: Phones) -> int:
     """Insertions, deletions and substitutions between two phone strings."""
     row = list(range(len(right) + 1))
     for i, a in enumerate(left, start=1):
@@ -346,7 +369,7 @@ def edit_distance(left, right):
     return row[-1]
 
 
-def measure(model, lexicon):
+def measure(model: Model, lexicon: Lexicon) -> dict[str, float]:
     """Phone and word error on the held-out words; with several pronunciations the nearest counts."""
     phones = errors = words = wrong = 0
     for word, pronunciations in lexicon.items():
@@ -358,7 +381,7 @@ def measure(model, lexicon):
     return {"words": words, "phone_error": errors / phones, "word_error": wrong / words}
 
 
-def common_words(folder):
+def common_words(folder: Path) -> set[str]:
     """Words of the transcribed speech beside the checkout, when it is there: kept in the lexicon whatever happens."""
     manifest = folder / "speech" / "manifest.tsv"
     if not manifest.exists():
@@ -368,7 +391,8 @@ def common_words(folder):
     return set(cleaned.split())
 
 
-def train(arguments):
+def train(shared: Path) -> None:
+    """Learns, prunes and writes the model, then the lexicon of what it does not know."""
     lexicon = cmudict_text.entries()
     started = time.time()
     pairs = [(word, phones) for word, all_ in sorted(lexicon.items()) if not held_out(word) for phones in all_]
@@ -381,12 +405,13 @@ def train(arguments):
     model = to_model(kept, sorted(table, key=table.get))
     model.save(BUNDLE / "g2p.bin")
     print(f"  trained in {time.time() - started:.0f} s, {(BUNDLE / 'g2p.bin').stat().st_size} bytes", file=sys.stderr)
-    write_lexicon(model, lexicon, common_words(arguments.shared))
+    write_lexicon(model, lexicon, common_words(shared))
     write_parity(model, lexicon)
     report(model, lexicon)
 
 
-def write_lexicon(model, lexicon, common):
+def write_lexicon(model: Model, lexicon: Lexicon, common: set[str]) -> None:
+    """Writes phone table, lexicon and licence into the bundle."""
     needed = {
         word: pronunciations
         for word, pronunciations in lexicon.items()
@@ -396,31 +421,52 @@ def write_lexicon(model, lexicon, common):
     cmudict_text.write_lexicon(BUNDLE / "lexicon.txt", needed)
     (BUNDLE / "CMUDICT-LICENSE.txt").write_text(cmudict_text.licence())
     print(f"  lexicon: {len(needed)} of {len(lexicon)} words need an entry", file=sys.stderr)
+    add_extra_words()
 
 
-def write_parity(model, lexicon):
+def add_extra_words() -> None:
+    """Puts the words of extra-lexicon.txt into the bundle's lexicon, and the hash if there is a manifest already."""
+    path = BUNDLE / "lexicon.txt"
+    cmudict_text.write_lexicon(path, cmudict_text.read_lexicon(path) | cmudict_text.read_lexicon(EXTRA))
+    if (BUNDLE / "manifest.toml").exists():
+        bundle.rehash(BUNDLE)
+
+
+def write_parity(model: Model, lexicon: Lexicon) -> None:
     """Fifty held-out words and made-up names with the model's answers, for the tests of other readers."""
     words = sorted(word for word in lexicon if held_out(word))
-    chosen = words[:: len(words) // 42] + ["vocar", "zbigniew", "o'quimby", "xylq", "schmidtgasse", "wroclaw", "a", "'"]
+    made_up = ["vocar", "zbigniew", "o'quimby", "xylq", "schmidtgasse", "wroclaw", "a", "'"]
+    chosen = [*words[:: len(words) // 42], *made_up]
     lines = [f"{word}\t{' '.join(model.pronounce(word))}\n" for word in chosen]
     PARITY.parent.mkdir(parents=True, exist_ok=True)
     PARITY.write_text("".join(lines))
 
 
-def report(model, lexicon):
+def report(model: Model, lexicon: Lexicon) -> None:
+    """Prints the errors on the held-out words."""
     figures = measure(model, lexicon)
     print(f"words {figures['words']}  phone error {figures['phone_error']:.2%}  word error {figures['word_error']:.2%}")
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=["train", "evaluate"])
+    parser.add_argument("command", choices=["train", "lexicon", "evaluate", "say"])
+    parser.add_argument("words", nargs="*", help="for `say`")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder with speech/manifest.tsv")
     arguments = parser.parse_args()
     if arguments.command == "train":
-        train(arguments)
+        train(arguments.shared)
+        return
+    if arguments.command == "lexicon":
+        add_extra_words()
+        return
+    model, lexicon = Model.load(BUNDLE / "g2p.bin"), cmudict_text.entries()
+    if arguments.command == "say":
+        for word in arguments.words:
+            known = " or ".join(" ".join(phones) for phones in lexicon.get(word, ())) or "nothing"
+            print(f"{word}\tmodel: {' '.join(model.pronounce(word))}\tdictionary: {known}")
     else:
-        report(Model.load(BUNDLE / "g2p.bin"), cmudict_text.entries())
+        report(model, lexicon)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""The files of a speech bundle and their hashes in its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+#: The bundle that this recipe writes.
+BUNDLE = Path(__file__).resolve().parent.parent / "models" / "speech-en"
+#: Every file that the manifest vouches for.
+FILES = ("am-f32.onnx", "am-int8.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv")
+
+
+def hashes(bundle: Path) -> str:
+    """The lines of `[files]`, taken from the files as they lie there."""
+    return "\n".join(f'"{name}" = "{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}"' for name in FILES)
+
+
+def rehash(bundle: Path) -> None:
+    """Writes the hashes into an existing manifest."""
+    path = bundle / "manifest.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"(?<=\[files\]\n).*", lambda _: hashes(bundle) + "\n", text, flags=re.S), encoding="utf-8")
+
+
+def write_phone_lm(path: Path, transitions: np.ndarray, phones: list[str]) -> None:
+    """One line a pair: from, to, natural-log probability. `transitions[v, u]`: natural log P(u | v)."""
+    lines = [f"{v}\t{u}\t{transitions[i, j]:.4f}" for i, v in enumerate(phones) for j, u in enumerate(phones)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_phone_lm(path: Path, phones: list[str]) -> np.ndarray:
+    """What `write_phone_lm` wrote."""
+    index = {phone: unit for unit, phone in enumerate(phones)}
+    transitions = np.full((len(phones), len(phones)), -np.inf, dtype=np.float32)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        before, after, log = line.split("\t")
+        transitions[index[before], index[after]] = float(log)
+    return transitions
