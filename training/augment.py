@@ -10,9 +10,7 @@ WARPS = tuple(round(0.84 + 0.04 * i, 2) for i in range(9))
 class Augment:
     """Draws everything anew for each row of each batch, on the batch's own device."""
 
-    def __init__(self, recorded: torch.Tensor, device: torch.device, seed: int) -> None:
-        """`recorded`: recorded noise as one long waveform in [-1, 1]; may be empty."""
-        self.recorded = recorded.to(device)
+    def __init__(self, device: torch.device, seed: int) -> None:
         self.device = device
         self.rng = torch.Generator(device=device).manual_seed(seed)
 
@@ -50,13 +48,9 @@ class Augment:
         return torch.fft.irfft(spectrum, size)[:, :length]
 
     def _noise(self, speech: torch.Tensor) -> torch.Tensor:
-        """A third each: coloured noise (road, fan, hiss), babble of the batch's other rows, recorded noise."""
-        rows = len(speech)
-        kind = torch.randint(0, 3, (rows, 1), generator=self.rng, device=self.device)
-        coloured = self._coloured(speech.shape)
+        """A third babble of the batch's other rows, the rest coloured noise (road, fan, hiss)."""
         babble = sum(speech.roll(shift, 0).roll(int(shift * 7919), 1) for shift in (1, 2, 3, 5))
-        noise = torch.where(kind == 1, babble, coloured)
-        return torch.where(kind == 2, self._recorded(speech.shape), noise)
+        return torch.where(self._chosen(len(speech), 1 / 3), babble, self._coloured(speech.shape))
 
     def _coloured(self, shape: torch.Size) -> torch.Tensor:
         """White noise with a spectrum of 1 / f^a, a from 0 to 2.5: the steep end sounds like a road."""
@@ -66,13 +60,6 @@ class Augment:
         slope = self._uniform(shape[0], 0.0, 2.5)
         shaped = torch.fft.rfft(white) * (frequency.clamp_min(60.0) / 60.0) ** (-slope / 2)
         return torch.fft.irfft(shaped, size)[:, : shape[1]]
-
-    def _recorded(self, shape: torch.Size) -> torch.Tensor:
-        if len(self.recorded) == 0:
-            return self._coloured(shape)
-        start = torch.randint(0, len(self.recorded), (shape[0], 1), generator=self.rng, device=self.device)
-        position = (start + torch.arange(shape[1], device=self.device)) % len(self.recorded)
-        return self.recorded[position]
 
     def banks(self, rows: int) -> torch.Tensor:
         """An index into WARPS for each row; half of the rows stay unwarped."""
@@ -87,7 +74,9 @@ class Augment:
         tilt = self._uniform(rows, -0.4, 0.4) * axis + self._uniform(rows, -0.3, 0.3) * torch.cos(
             torch.pi * axis * self._uniform(rows, 0.5, 2.0) + self._uniform(rows, 0.0, 6.3)
         )
-        keep = self._mask(rows, mels, 2, 10)[:, None, :] & self._mask(rows, frames, max(2, frames // 250), 18)[:, :, None]
+        keep = (
+            self._mask(rows, mels, 2, 10)[:, None, :] & self._mask(rows, frames, max(2, frames // 250), 18)[:, :, None]
+        )
         return (features + tilt[:, None, :]) * keep
 
     def _mask(self, rows: int, size: int, count: int, widest: int) -> torch.Tensor:

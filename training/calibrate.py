@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.prepare import BUNDLE
+from training.bundle import BUNDLE
 
 MARGIN_LIMIT = 1.0
 WORST_LIMIT = -6.0
@@ -39,8 +39,12 @@ def fit(features: np.ndarray, right: np.ndarray, ridge: float = 1e-2) -> np.ndar
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sentences", type=Path, required=True, nargs="+", help="tables of recordings that could be recognised")
-    parser.add_argument("--background", type=Path, required=True, nargs="+", help="tables of recordings that are no command")
+    parser.add_argument(
+        "--sentences", type=Path, required=True, nargs="+", help="tables of recordings that could be recognised"
+    )
+    parser.add_argument(
+        "--background", type=Path, required=True, nargs="+", help="tables of recordings that are no command"
+    )
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     args = parser.parse_args()
 

@@ -6,7 +6,6 @@ The f32 graph is run against PyTorch and the int8 graph against the f32 one befo
 from __future__ import annotations
 
 import argparse
-import hashlib
 import tempfile
 import tomllib
 from pathlib import Path
@@ -18,9 +17,9 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from training import features
+from training.bundle import BUNDLE, hashes, write_phone_lm
 from training.model import SUBSAMPLING, AcousticModel, Config
 from training.onnx_graph import streaming
-from training.prepare import BUNDLE
 from training.units import read_phones
 
 TOLERANCE = 2e-3
@@ -74,7 +73,12 @@ def quantise(model: onnx.ModelProto) -> bytes:
         onnx.save(model, source)
         options = {"MatMulConstBOnly": True}
         quantize_dynamic(
-            source, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8, extra_options=options
+            source,
+            target,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options=options,
         )
         return target.read_bytes()
 
@@ -90,9 +94,6 @@ def confidence_of(bundle: Path) -> str:
 
 def manifest(bundle: Path, config: Config, version: str) -> str:
     """The text of `manifest.toml`; hashes are taken from the files as they lie there."""
-    confidence = confidence_of(bundle)
-    names = ["am-f32.onnx", "am-int8.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv"]
-    hashes = "\n".join(f'"{name}" = "{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}"' for name in names)
     return f"""format = 1
 name = "speech-en"
 version = "{version}"
@@ -134,19 +135,11 @@ phone_lm = "phone-lm.tsv"
 
 # Fitted by training.calibrate on development recordings.
 [confidence]
-{confidence}
+{confidence_of(bundle)}
 
 [files]
-{hashes}
+{hashes(bundle)}
 """
-
-
-def write_phone_lm(path: Path, transitions: torch.Tensor, phones: list[str]) -> None:
-    """One line a pair: from, to, natural-log probability."""
-    lines = [
-        f"{phones[v]}\t{phones[u]}\t{transitions[v, u].item():.4f}" for v in range(len(phones)) for u in range(len(phones))
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:

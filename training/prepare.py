@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from training import g2p
+from training.bundle import BUNDLE
 from training.corpus import EVALUATION_ONLY, Utterance, decode, read_manifest, read_tar
 from training.units import Lexicon, read_phones
-
-BUNDLE = Path("models/speech-en")
 
 
 def load_lexicon(bundle: Path) -> tuple[list[str], Lexicon]:
@@ -71,7 +70,9 @@ def _entry(row: Utterance, start: int, length: int, lexicon: Lexicon) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speech", type=Path, nargs="+", default=[Path("../shared/speech")], help="folders with a manifest.tsv")
+    parser.add_argument(
+        "--speech", type=Path, nargs="+", default=[Path("../shared/speech")], help="folders with a manifest.tsv"
+    )
     parser.add_argument("--out", type=Path, default=Path("data/pack"))
     parser.add_argument("--splits", nargs="+", default=["train", "dev"])
     parser.add_argument("--bundle", type=Path, default=BUNDLE)

@@ -15,7 +15,9 @@ from training.text import words
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packs", type=Path, nargs="*", default=[], help="JSON-lines files with a field `text`")
-    parser.add_argument("--files", type=Path, nargs="*", default=[], help="sentences, one a line; columns after a tab are left alone")
+    parser.add_argument(
+        "--files", type=Path, nargs="*", default=[], help="sentences, one a line; columns after a tab are left alone"
+    )
     parser.add_argument("--count", type=int, default=3000, help="sentences drawn from the packs")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

@@ -22,7 +22,23 @@ from training.corpus import SAMPLE_RATE, decode
 from training.text import words
 
 _ACCENTS = ("en-us", "en-us", "en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-029")
-_VARIANTS = ("", "+m1", "+m2", "+m3", "+m4", "+m7", "+f1", "+f2", "+f3", "+f4", "+f5", "+klatt2", "+Andrea", "+Annie", "+steph")
+_VARIANTS = (
+    "",
+    "+m1",
+    "+m2",
+    "+m3",
+    "+m4",
+    "+m7",
+    "+f1",
+    "+f2",
+    "+f3",
+    "+f4",
+    "+f5",
+    "+klatt2",
+    "+Andrea",
+    "+Annie",
+    "+steph",
+)
 TRAIN_VOICES = tuple(
     [("flite", name) for name in ("kal16", "awb", "slt")] * 12
     + [("festival", name) for name in ("kal_diphone", "cmu_us_slt_arctic_hts")] * 3
@@ -39,10 +55,26 @@ def speak(engine: str, voice: str, text: str, rng: random.Random, folder: Path) 
         command = ["flite", "-voice", voice, "--setf", f"duration_stretch={pace:.2f}", "-t", text, "-o", str(out)]
         subprocess.run(command, check=True, capture_output=True)
     elif engine == "espeak":
-        command = ["espeak-ng", "-v", voice, "-s", str(int(165 / pace)), "-p", str(rng.randint(25, 75)), "-w", str(out), text]
+        command = [
+            "espeak-ng",
+            "-v",
+            voice,
+            "-s",
+            str(int(165 / pace)),
+            "-p",
+            str(rng.randint(25, 75)),
+            "-w",
+            str(out),
+            text,
+        ]
         subprocess.run(command, check=True, capture_output=True)
     else:
-        script = f'(voice_{voice})\n(Parameter.set \'Duration_Stretch {pace:.2f})\n(utt.save.wave (utt.synth (Utterance Text "{text}")) "{out}" \'riff)\n'
+        steps = (
+            f"(voice_{voice})",
+            f"(Parameter.set 'Duration_Stretch {pace:.2f})",
+            f'(utt.save.wave (utt.synth (Utterance Text "{text}")) "{out}" \'riff)',
+        )
+        script = "\n".join(steps) + "\n"
         subprocess.run(["festival", "--pipe"], input=script.encode(), check=True, capture_output=True)
     samples = decode(out.read_bytes())
     out.unlink()
@@ -69,7 +101,9 @@ def _one(number: int, text: str, voices: tuple, seed: int, folder: Path) -> tupl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sentences", type=Path, help="a text file, one sentence a line; columns after a tab are left alone")
+    parser.add_argument(
+        "sentences", type=Path, help="a text file, one sentence a line; columns after a tab are left alone"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--voices", choices=("train", "test"), default="train")
     parser.add_argument("--corpus", default="synthetic", help="the corpus' name in the manifest")
@@ -92,7 +126,9 @@ def main() -> None:
             member = tarfile.TarInfo(f"{name}.opus")
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-            rows.append("\t".join((name, args.corpus, args.voices, voice, f"{len(samples) / SAMPLE_RATE:.2f}", "CC0", text)))
+            rows.append(
+                "\t".join((name, args.corpus, args.voices, voice, f"{len(samples) / SAMPLE_RATE:.2f}", "CC0", text))
+            )
     (args.out / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     print(f"{len(texts)} sentences in {args.out}")
 

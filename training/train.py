@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training import losses, viterbi
+from training import losses, scoring, viterbi
 from training.augment import WARPS, Augment
+from training.bundle import BUNDLE
 from training.dataset import STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames
 from training.features import LogMel
 from training.model import SUBSAMPLING, AcousticModel, Config
-from training.prepare import BUNDLE
 from training.units import SIL, read_phones
 
 
@@ -35,7 +35,7 @@ class Trainer:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device(args.device)
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
         self.phones = read_phones(args.bundle / "phones.txt")
@@ -43,19 +43,15 @@ class Trainer:
         self.samples = self.pack.samples.to(self.device)
         self.train_items = [i for i in self.pack.split("train") if i.length < 20 * 16_000]
         self.dev_items = self.pack.split("dev")
-        self.config = Config(columns=2 * len(self.phones), dim=args.dim, layers=args.layers, heads=args.dim // 32, delay=args.delay)
+        self.config = Config(
+            columns=2 * len(self.phones), dim=args.dim, layers=args.layers, heads=args.dim // 32, delay=args.delay
+        )
         self.model = AcousticModel(self.config).to(self.device)
         self.logmel = LogMel(WARPS).to(self.device)
-        self.augment = Augment(self._recorded_noise(), self.device, args.seed)
+        self.augment = Augment(self.device, args.seed)
         self._measure_features()
         self.average = copy.deepcopy(self.model).eval()
         self.transitions = torch.zeros(len(self.phones), len(self.phones), device=self.device)
-
-    def _recorded_noise(self) -> torch.Tensor:
-        path = self.args.pack / "noise.i16"
-        if not path.exists():
-            return torch.zeros(0)
-        return torch.from_numpy(np.fromfile(path, dtype=np.int16)).float() / 32768.0
 
     def _measure_features(self) -> None:
         chosen = [self.train_items[i] for i in self.rng.permutation(len(self.train_items))[:400]]
@@ -91,7 +87,8 @@ class Trainer:
             seen += float((batch.lengths / batch.speeds).sum()) / 16_000 / 3600
             running += (loss.detach() - running) * 0.02 if step > 1 else loss.detach()
             if step % 100 == 0:
-                print(f"stage {number} {kind} step {step} hours {seen:.1f} loss {float(running):.4f} progress {progress:.2f}", flush=True)
+                figures = f"hours {seen:.1f} loss {float(running):.4f} progress {progress:.2f}"
+                print(f"stage {number} {kind} step {step} {figures}", flush=True)
         self._save(number)
 
     def _loss(self, batch: Batch, kind: str) -> torch.Tensor:
@@ -166,7 +163,10 @@ class Trainer:
         """Replaces alignments by those of the averaged model, train and dev, and counts phone transitions."""
         prior = self._log_prior() * prior_scale
         with ProcessPoolExecutor() as pool:
-            work = ((item.id, item.pronunciations, row - prior) for item, row in self.log_posteriors(self.train_items + self.dev_items))
+            work = (
+                (item.id, item.pronunciations, row - prior)
+                for item, row in self.log_posteriors(self.train_items + self.dev_items)
+            )
             found = pool.map(_align, work, chunksize=16)
             aligned = dict(found)
         lost = 0
@@ -202,17 +202,16 @@ class Trainer:
         probability = counts / counts.sum(1, keepdims=True)
         self.transitions = torch.tensor(np.log(probability), dtype=torch.float32, device=self.device)
 
-    def report(self, prior_scale: float) -> dict:
+    def report(self, prior_scale: float) -> dict[str, float]:
         """Phone error of the free phone loop on the development split, by corpus."""
         prior = self._log_prior() * prior_scale
         transitions = self.transitions.cpu().numpy()
-        work = [(item.corpus, [u for u, _ in item.segments], row - prior, transitions) for item, row in self.log_posteriors(self.dev_items)]
+        work = [
+            scoring.Heard(item.corpus, [unit for unit, _ in item.segments], row - prior, transitions)
+            for item, row in self.log_posteriors(self.dev_items)
+        ]
         with ProcessPoolExecutor() as pool:
-            rows = list(pool.map(_phone_errors, work, chunksize=16))
-        result = {}
-        for corpus in sorted({corpus for corpus, *_ in rows}):
-            result[corpus] = round(sum(e for c, e, _ in rows if c == corpus) / max(1, sum(n for c, _, n in rows if c == corpus)), 4)
-        return result
+            return scoring.by_corpus(pool.map(scoring.phone_errors, work, chunksize=16))
 
     def _save(self, number: int) -> None:
         self.args.out.mkdir(parents=True, exist_ok=True)
@@ -241,21 +240,17 @@ def _align(work: tuple) -> tuple[str, list | None]:
     return name, viterbi.align(row, viterbi.transcript_graph(pronunciations))
 
 
-def _phone_errors(work: tuple) -> tuple[str, int, int]:
-    corpus, reference, row, transitions = work
-    heard = [unit for unit in viterbi.phone_loop(row, transitions) if unit != SIL]
-    wanted = [unit for unit in reference if unit != SIL]
-    return corpus, viterbi.edit_distance(wanted, heard), len(wanted)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pack", type=Path, default=Path("data/pack"))
-    parser.add_argument("--align", type=Path, default=Path("data/bootstrap.jsonl"), help="bootstrap alignments (training.align)")
+    parser.add_argument(
+        "--align", type=Path, default=Path("data/bootstrap.jsonl"), help="bootstrap alignments (training.align)"
+    )
     parser.add_argument("--out", type=Path, default=Path("data/run"))
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--schedule", nargs="+", default=["ce:20", "ce:60", "mmi:60"], metavar="KIND:MINUTES")
     parser.add_argument("--resume", type=int, default=0, help="number of stages already done")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda, cuda:1 or cpu")
     parser.add_argument("--seconds", type=float, default=200, help="audio in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--smooth", type=float, default=0.3, help="weight of cross-entropy beside MMI")

@@ -1,0 +1,329 @@
+"""The parts of the recipe agree with each other and learn: `python -m pytest training/tests`, half a minute."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training import cmudict_text, losses, scoring, viterbi
+from training.bundle import BUNDLE, FILES, hashes, read_phone_lm, rehash, write_phone_lm
+from training.dataset import CENTRE, STRIDE, Item, assemble, first_frames
+from training.evaluate import first_of_each
+from training.export import TOLERANCE, Stream, check, quantise
+from training.g2p import EXTRA, Model
+from training.model import SUBSAMPLING, AcousticModel, Config
+from training.onnx_graph import streaming
+from training.units import SIL, Lexicon, read_phones
+
+SMALL = Config(columns=12, dim=32, layers=2, heads=2, channels=4, context=16)
+
+
+def random_model(seed: int) -> AcousticModel:
+    """Weights, normalisation and batch statistics drawn at random, so that no term of the graph can hide."""
+    torch.manual_seed(seed)
+    model = AcousticModel(SMALL)
+    model.mean.normal_(-8.0, 2.0)
+    model.scale.uniform_(0.2, 0.6)
+    for block in model.blocks:
+        block.attention.bias.data.normal_(0.0, 1.0)
+        block.convolution.batch_norm.running_mean.normal_(0.0, 0.5)
+        block.convolution.batch_norm.running_var.uniform_(0.5, 2.0)
+        block.convolution.batch_norm.weight.data.uniform_(0.5, 1.5)
+        block.convolution.batch_norm.bias.data.normal_(0.0, 0.5)
+    return model.eval()
+
+
+def random_columns(rows: int, frames: int, units: int, seed: int) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return torch.randn(rows, frames, 2 * units).log_softmax(-1)
+
+
+def bigram(units: int, seed: int) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return torch.randn(units, units).log_softmax(-1)
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_prior", [False, True])
+def test_streaming_onnx_is_the_trained_model(with_prior: bool) -> None:
+    model = random_model(1)
+    prior = torch.randn(SMALL.columns).log_softmax(-1) if with_prior else None
+    graph = streaming(model, prior)
+    exact, rounded = check(model, prior, graph.SerializeToString(), quantise(graph))
+    assert exact < TOLERANCE
+    assert 0 < rounded < 0.5, "int8 differs a little from f32: nought would mean that nothing was quantised"
+
+
+def test_a_lost_cache_would_be_noticed() -> None:
+    model = random_model(2)
+    stream = Stream(streaming(model, None).SerializeToString())
+    log_mel = np.random.default_rng(2).standard_normal((6 * stream.frames, SMALL.mels)).astype(np.float32)
+    together = stream.run(log_mel)
+    apart = np.concatenate(
+        [stream.run(log_mel[at : at + stream.frames]) for at in range(0, len(log_mel), stream.frames)]
+    )
+    assert np.abs(together[: SMALL.chunk] - apart[: SMALL.chunk]).max() < 1e-6
+    assert np.abs(together[SMALL.chunk :] - apart[SMALL.chunk :]).max() > 100 * TOLERANCE
+
+
+def test_no_output_sees_beyond_its_chunk() -> None:
+    model = random_model(3)
+    features = torch.randn(1, 8 * SMALL.chunk * SUBSAMPLING, SMALL.mels)
+    other = features.clone()
+    cut = 5 * SMALL.chunk * SUBSAMPLING
+    other[:, cut:] = torch.randn_like(other[:, cut:])
+    with torch.no_grad():
+        one, two = model(features)[0], model(other)[0]
+    frames = cut // SUBSAMPLING
+    assert torch.allclose(one[:frames], two[:frames], atol=1e-5)
+    assert not torch.allclose(one[frames:], two[frames:], atol=1e-2)
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def at_frame(frame: float) -> float:
+    """The sample at which the centre of an output frame lies."""
+    return frame * STRIDE + CENTRE
+
+
+def test_first_frames_follow_the_sound() -> None:
+    segments = [(0, 0.0), (3, at_frame(4)), (5, at_frame(9))]
+    assert first_frames(segments, 1.0, 20).tolist() == [0, 4, 9]
+    doubled = [(unit, 2 * start) for unit, start in segments]
+    assert first_frames(doubled, 2.0, 20).tolist() == [0, 4, 9], "twice as long, played twice as fast"
+
+
+def test_every_segment_gets_a_frame_even_at_the_ends() -> None:
+    crowded = [(0, 0.0), (1, at_frame(1.0)), (2, at_frame(1.1)), (3, at_frame(1.2)), (4, at_frame(9.0))]
+    assert first_frames(crowded, 1.0, 10).tolist() == [0, 1, 2, 3, 9]
+    late = [(0, 0.0), (1, at_frame(9.0)), (2, at_frame(9.1)), (3, at_frame(9.2))]
+    assert first_frames(late, 1.0, 10).tolist() == [0, 7, 8, 9]
+    assert first_frames(late, 1.0, 3) is None, "four units do not fit into three frames"
+
+
+def test_a_batch_labels_begin_and_continue() -> None:
+    item = Item(
+        "a", "c", "train", "s", ["w"], 0, 20 * STRIDE, [[(3, 5)]], [(0, 0.0), (3, at_frame(4)), (5, at_frame(9))]
+    )
+    short = Item("b", "c", "train", "s", ["w"], 0, 10 * STRIDE, [[(3,)]], [(0, 0.0), (3, at_frame(4))])
+    batch = assemble([item, short], np.random.default_rng(1), perturb=False)
+    frames = batch.frames.tolist()
+    assert frames[0] > frames[1]
+    long = [0] + [1] * 3 + [6] + [7] * 4 + [10] + [11] * (frames[0] - 10)
+    assert batch.labels[0].tolist() == long
+    assert batch.labels[1, frames[1] :].tolist() == [-100] * (frames[0] - frames[1])
+    assert batch.units.tolist() == [[0, 3, 5], [0, 3, -1]]
+    assert batch.first_frames.tolist() == [[0, 4, 9], [0, 4, -1]]
+
+
+# --- search ----------------------------------------------------------------------------------------------------------
+
+
+def synthetic(path: list[tuple[int, int]], units: int) -> np.ndarray:
+    """Posteriors that are nearly certain of a path of (unit, frames)."""
+    columns = [2 * unit + (i > 0) for unit, frames in path for i in range(frames)]
+    scores = np.full((len(columns), 2 * units), math.log(0.01 / (2 * units)))
+    scores[np.arange(len(columns)), columns] = math.log(0.99)
+    return scores
+
+
+def test_alignment_finds_times_pause_and_pronunciation() -> None:
+    said = [(SIL, 3), (1, 2), (2, 4), (SIL, 2), (3, 1), (3, 5), (SIL, 4)]
+    words = [[(1, 4), (1, 2)], [(3, 3)]]
+    path = viterbi.align(synthetic(said, 5), viterbi.transcript_graph(words))
+    starts = np.cumsum([0, *(frames for _, frames in said)])[:-1].tolist()
+    assert path == [(unit, start, frames) for (unit, frames), start in zip(said, starts, strict=True)]
+
+
+def test_alignment_needs_no_silence_and_says_when_nothing_fits() -> None:
+    path = viterbi.align(synthetic([(1, 2), (2, 1), (3, 2)], 5), viterbi.transcript_graph([[(1, 2)], [(3,)]]))
+    assert [unit for unit, *_ in path] == [1, 2, 3]
+    assert viterbi.align(synthetic([(1, 2)], 5), viterbi.transcript_graph([[(1, 2, 3)]])) is None
+
+
+def test_the_phone_loop_hears_repeated_phones_apart() -> None:
+    flat = np.full((5, 5), -math.log(5))
+    assert viterbi.phone_loop(synthetic([(SIL, 2), (3, 3), (3, 2), (1, 1)], 5), flat) == [SIL, 3, 3, 1]
+
+
+def test_the_loop_obeys_the_bigram() -> None:
+    transitions = np.full((3, 3), -math.log(3))
+    doubtful = synthetic([(1, 2), (2, 2)], 3)
+    doubtful[2, 4] = doubtful[2, 3]
+    assert viterbi.phone_loop(doubtful, transitions) == [1, 2]
+    transitions[1, 2] = -1e6
+    assert (1, 2) not in itertools.pairwise(viterbi.phone_loop(doubtful, transitions))
+
+
+def test_phone_error_counts_by_corpus() -> None:
+    flat = np.full((5, 5), -math.log(5))
+    columns = synthetic([(SIL, 2), (1, 2), (2, 2), (3, 2)], 5)
+    rows = [
+        scoring.phone_errors(scoring.Heard(corpus, reference, columns, flat))
+        for corpus, reference in (("a", [SIL, 1, 2, 3]), ("a", [1, 4, 3]), ("b", [1, 2]))
+    ]
+    assert scoring.by_corpus(rows) == {"a": round(1 / 6, 4), "b": 0.5}
+
+
+def test_a_limit_counts_for_each_corpus() -> None:
+    items = [Item(str(i), "ab"[i % 2], "dev", "s", [], 0, 0, []) for i in range(10)]
+    assert [item.id for item in first_of_each(items, 2)] == ["0", "1", "2", "3"]
+
+
+# --- criteria --------------------------------------------------------------------------------------------------------
+
+
+def by_hand(columns: torch.Tensor, transitions: torch.Tensor | None, paths: list[list[tuple[int, int]]]) -> float:
+    """Log sum over explicit paths of (unit, frames), with the bigram's part where there is one."""
+    total = []
+    for path in paths:
+        before, score, frame = SIL, 0.0, 0
+        for unit, frames in path:
+            score += 0.0 if transitions is None else float(transitions[before, unit])
+            for i in range(frames):
+                score += float(columns[frame, 2 * unit + (i > 0)])
+                frame += 1
+            before = unit
+        total.append(score)
+    return float(torch.tensor(total, dtype=torch.float64).logsumexp(0))
+
+
+def segmentations(frames: int) -> list[list[int]]:
+    """All ways to cut so many frames into stretches."""
+    cuts = range(1, frames)
+    chosen = (c for n in range(frames) for c in itertools.combinations(cuts, n))
+    return [np.diff([0, *c, frames]).tolist() for c in chosen]
+
+
+def test_denominator_sums_every_path() -> None:
+    units, frames = 3, 5
+    columns, transitions = random_columns(1, frames, units, 4), bigram(units, 4)
+    paths = [
+        list(zip(names, lengths, strict=True))
+        for lengths in segmentations(frames)
+        for names in itertools.product(range(units), repeat=len(lengths))
+    ]
+    wanted = by_hand(columns[0], transitions, paths)
+    assert losses.denominator(columns, transitions, torch.tensor([frames])).item() == pytest.approx(wanted, abs=1e-3)
+
+
+def test_numerator_sums_every_alignment_in_reach() -> None:
+    columns = random_columns(1, 6, 3, 5)
+    units, starts = torch.tensor([[0, 2, 1]]), torch.tensor([[0, 2, 4]])
+    paths = [list(zip([0, 2, 1], lengths, strict=True)) for lengths in segmentations(6) if len(lengths) == 3]
+    wide = losses.numerator(columns, units, starts, torch.tensor([3]), torch.tensor([6]), tolerance=6)
+    assert wide.item() == pytest.approx(by_hand(columns[0], None, paths), abs=1e-3)
+    narrow = losses.numerator(columns, units, starts, torch.tensor([3]), torch.tensor([6]), tolerance=0)
+    assert narrow.item() == pytest.approx(by_hand(columns[0], None, [[(0, 2), (2, 2), (1, 2)]]), abs=1e-3)
+
+
+def test_numerator_with_its_transitions_is_part_of_the_denominator() -> None:
+    units, frames = 6, torch.tensor([30, 24])
+    columns, transitions = random_columns(2, 30, units, 6), bigram(units, 6)
+    names = torch.tensor([[0, 3, 1, 5, 0], [0, 2, 4, -1, -1]])
+    starts = torch.tensor([[0, 5, 9, 17, 25], [0, 8, 16, -1, -1]])
+    above = losses.numerator(columns, names, starts, torch.tensor([5, 3]), frames, tolerance=3)
+    sentences = ([0, 3, 1, 5, 0], [0, 2, 4])
+    prior = torch.tensor([sum(transitions[v, u] for v, u in itertools.pairwise([SIL, *s])) for s in sentences])
+    below = losses.denominator(columns, transitions, frames)
+    assert (above + prior <= below + 1e-3).all()
+
+
+def test_padding_plays_no_part() -> None:
+    columns, transitions = random_columns(1, 20, 4, 7), bigram(4, 7)
+    names, starts, counts = torch.tensor([[0, 3, 1]]), torch.tensor([[0, 4, 9]]), torch.tensor([3])
+    exact = losses.mmi(columns[:, :14], names, starts, counts, torch.tensor([14]), transitions)
+    padded_names, padded_starts = (torch.nn.functional.pad(t, (0, 2), value=-1) for t in (names, starts))
+    padded = losses.mmi(columns, padded_names, padded_starts, counts, torch.tensor([14]), transitions)
+    assert padded.item() == pytest.approx(exact.item(), abs=1e-4)
+
+
+# --- learning --------------------------------------------------------------------------------------------------------
+
+
+def test_ten_utterances_are_learnt_by_heart_under_both_criteria() -> None:
+    torch.manual_seed(8)
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(8)
+    units, frames, rows = 8, 36, 10
+    config = Config(mels=80, columns=2 * units, dim=48, layers=2, heads=2, channels=4, context=16, dropout=0.0)
+    model = AcousticModel(config)
+    patterns = rng.standard_normal((units, 80)).astype(np.float32) * 1.5
+    spoken = [[SIL, *rng.integers(1, units, 6).tolist(), SIL] for _ in range(rows)]
+    starts = np.arange(8)[None] * 4 + np.concatenate([np.zeros((rows, 1)), rng.integers(0, 4, (rows, 7))], axis=1)
+    starts = starts.astype(np.int64)
+    sound = np.zeros((rows, frames, 80), np.float32)
+    labels = np.zeros((rows, frames), np.int64)
+    for row, (names, first) in enumerate(zip(spoken, starts, strict=True)):
+        lengths = np.diff([*first, frames])
+        sound[row] = np.repeat(patterns[names], lengths, axis=0)
+        labels[row] = np.repeat(2 * np.array(names) + 1, lengths)
+        labels[row, first] = 2 * np.array(names)
+    features = torch.from_numpy(np.repeat(sound, SUBSAMPLING, axis=1))
+    features = features + 0.3 * torch.randn_like(features)
+    features = torch.nn.functional.pad(features, (0, 0, 0, model.padded(frames * SUBSAMPLING) - features.shape[1]))
+    names, counts = torch.tensor(spoken), torch.full((rows,), 8)
+    lengths, flat = torch.full((rows,), frames), torch.full((units, units), -math.log(units))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    trail = []
+    for step in range(160):
+        columns = losses.shifted(model(features), config.delay, frames)
+        loss = losses.cross_entropy(columns, torch.from_numpy(labels))
+        if step >= 100:
+            loss = losses.mmi(columns, names, torch.from_numpy(starts), counts, lengths, flat) + 0.3 * loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        trail.append(loss.item())
+    assert trail[99] < trail[0] / 5 and trail[-1] < trail[100]
+    with torch.no_grad():
+        columns = losses.shifted(model.eval()(features), config.delay, frames).numpy()
+    rows = [
+        scoring.phone_errors(scoring.Heard("ten", reference, heard, flat.numpy()))
+        for reference, heard in zip(spoken, columns, strict=True)
+    ]
+    assert scoring.by_corpus(rows) == {"ten": 0.0}
+
+
+# --- bundle ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_phone_bigram_survives_its_file(tmp_path: Path) -> None:
+    phones = ["SIL", "A", "B"]
+    wanted = bigram(3, 9).numpy()
+    write_phone_lm(tmp_path / "lm.tsv", wanted, phones)
+    assert np.abs(read_phone_lm(tmp_path / "lm.tsv", phones) - wanted).max() < 1e-4
+
+
+def test_the_shipped_hashes_are_right() -> None:
+    manifest = (BUNDLE / "manifest.toml").read_text(encoding="utf-8")
+    assert manifest.endswith("[files]\n" + hashes(BUNDLE) + "\n"), (
+        "run `python -m training.g2p lexicon` or training.export"
+    )
+
+
+def test_rehash_changes_the_hashes_alone(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_text(name)
+    (tmp_path / "manifest.toml").write_text('format = 1\n\n[files]\n"am-f32.onnx" = "old"\n')
+    rehash(tmp_path)
+    assert (tmp_path / "manifest.toml").read_text() == f"format = 1\n\n[files]\n{hashes(tmp_path)}\n"
+
+
+def test_extra_words_are_needed_and_in_the_lexicon() -> None:
+    phones = read_phones(BUNDLE / "phones.txt")
+    model = Model.load(BUNDLE / "g2p.bin")
+    lexicon = Lexicon(BUNDLE / "lexicon.txt", phones, lambda word: [model.pronounce(word)])
+    extra = cmudict_text.read_lexicon(EXTRA)
+    assert list(extra) == sorted(extra)
+    for word, pronunciations in extra.items():
+        assert lexicon.pronunciations(word) == [tuple(phones.index(p) for p in said) for said in pronunciations], word
+        assert pronunciations != [model.pronounce(word)], f"{word}: the model finds this by itself"
