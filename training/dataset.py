@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,11 @@ class Item:
     pronunciations: list[list[tuple[int, ...]]]
     segments: list[tuple[int, float]] = field(default_factory=list)
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from every other utterance: ids are unique within a corpus only."""
+        return self.corpus, self.id
+
 
 @dataclass
 class Batch:
@@ -54,6 +60,11 @@ class Pack:
     def __init__(self, folder: Path) -> None:
         self.samples = torch.from_numpy(np.fromfile(folder / "audio.i16", dtype=np.int16))
         self.items = [_item(json.loads(line)) for line in (folder / "index.jsonl").open(encoding="utf-8")]
+        common = [key for key, count in Counter(item.key for item in self.items).items() if count > 1]
+        if common:
+            raise ValueError(
+                f"{folder}: two utterances are {common[0]}: give each corpus a name of its own and prepare anew"
+            )
 
     def split(self, name: str) -> list[Item]:
         """Items of a split."""

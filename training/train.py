@@ -164,14 +164,14 @@ class Trainer:
         prior = self._log_prior() * prior_scale
         with ProcessPoolExecutor() as pool:
             work = (
-                (item.id, item.pronunciations, row - prior)
+                (item.key, item.pronunciations, row - prior)
                 for item, row in self.log_posteriors(self.train_items + self.dev_items)
             )
             found = pool.map(_align, work, chunksize=16)
             aligned = dict(found)
         lost = 0
         for item in self.train_items + self.dev_items:
-            path = aligned[item.id]
+            path = aligned[item.key]
             item.segments = [(unit, (start + 0.5) * STRIDE) for unit, start, _ in path] if path else []
             lost += not path
         print(f"realigned, no path for {lost}", flush=True)
@@ -235,9 +235,9 @@ class Trainer:
         self.transitions = state["transitions"].to(self.device)
 
 
-def _align(work: tuple) -> tuple[str, list | None]:
-    name, pronunciations, row = work
-    return name, viterbi.align(row, viterbi.transcript_graph(pronunciations))
+def _align(work: tuple) -> tuple[tuple[str, str], list | None]:
+    key, pronunciations, row = work
+    return key, viterbi.align(row, viterbi.transcript_graph(pronunciations))
 
 
 def main() -> None:

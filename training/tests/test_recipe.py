@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
 import math
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import torch
 
 from training import cmudict_text, losses, scoring, viterbi
 from training.bundle import BUNDLE, FILES, hashes, read_phone_lm, rehash, write_phone_lm
-from training.dataset import CENTRE, STRIDE, Item, assemble, first_frames
-from training.evaluate import first_of_each
+from training.dataset import CENTRE, STRIDE, Item, Pack, assemble, first_frames
+from training.evaluate import first_of_each, heard, of_checkpoint
 from training.export import TOLERANCE, Stream, check, quantise
 from training.g2p import EXTRA, Model
 from training.model import SUBSAMPLING, AcousticModel, Config
 from training.onnx_graph import streaming
+from training.train import Trainer
 from training.units import SIL, Lexicon, read_phones
 
 SMALL = Config(columns=12, dim=32, layers=2, heads=2, channels=4, context=16)
@@ -291,6 +294,53 @@ def test_ten_utterances_are_learnt_by_heart_under_both_criteria() -> None:
         for reference, heard in zip(spoken, columns, strict=True)
     ]
     assert scoring.by_corpus(rows) == {"ten": 0.0}
+
+
+def write_pack(folder: Path, entries: list[tuple[str, str, str, list[int]]]) -> None:
+    """A pack of (corpus, id, split, units): a unit sounds for a fifth of a second as a chord of its own."""
+    rng = np.random.default_rng(9)
+    sound, lines, at = [], [], 0
+    time = np.arange(3200) / 16_000
+    for corpus, name, split, units in entries:
+        chords = [
+            sum(np.sin(2 * np.pi * 150 * u * k * time) for k in (1, 2, 5)) * 0.2 * min(u, 1) for u in [0, *units, 0]
+        ]
+        samples = np.concatenate(chords) + 0.003 * rng.standard_normal(3200 * (len(units) + 2))
+        entry = {"id": name, "corpus": corpus, "split": split, "speaker": "s", "words": ["w"], "start": at}
+        lines.append(json.dumps(entry | {"length": len(samples), "pronunciations": [[units]]}))
+        sound.append((samples * 20_000).astype(np.int16))
+        at += len(samples)
+    np.concatenate(sound).tofile(folder / "audio.i16")
+    (folder / "index.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path) -> None:
+    said = {("a", "1"): [1, 2, 3], ("b", "1"): [3, 1], ("a", "2"): [2, 1], ("b", "2"): [1, 3, 2, 3]}
+    entries = [(*key, "train", units) for key, units in said.items()]
+    write_pack(tmp_path, [*entries, ("a", "3", "dev", [2, 3])])
+    options = {"device": "cpu", "seconds": 10, "rate": 2e-3, "smooth": 0.3, "average": 0.9, "seed": 1, "delay": 2}
+    paths = {"pack": tmp_path, "out": tmp_path, "bundle": BUNDLE, "schedule": ["ce:0.02", "mmi:0.02"]}
+    trainer = Trainer(argparse.Namespace(dim=32, layers=1, **options, **paths))
+    trainer.realign(0.0)
+    for item in trainer.train_items:
+        own = [unit for unit, _ in item.segments if unit != SIL]
+        assert own == said[item.key], "two corpora may number their utterances alike"
+    trainer.count_transitions()
+    for number, stage in enumerate(paths["schedule"]):
+        kind, minutes = stage.split(":")
+        trainer.stage(number, kind, float(minutes))
+        report = trainer.report(0.0)
+    assert report.keys() == {"a"}
+    transitions = trainer.transitions.numpy()
+    network = of_checkpoint(tmp_path / "stage1.pt", prior_scale=0.0)
+    rows = map(scoring.phone_errors, heard(trainer.dev_items, trainer.pack.samples, network, transitions))
+    assert scoring.by_corpus(rows).keys() == {"a"}
+
+
+def test_a_pack_with_two_utterances_of_one_name_is_refused(tmp_path: Path) -> None:
+    write_pack(tmp_path, [("a", "1", "train", [1]), ("a", "1", "train", [2])])
+    with pytest.raises(ValueError, match="a name of its own"):
+        Pack(tmp_path)
 
 
 # --- bundle ----------------------------------------------------------------------------------------------------------
