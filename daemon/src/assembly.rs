@@ -3,6 +3,7 @@
 use crate::config::{PrecisionChoice, Settings};
 use crate::ears::{Ears, EarsError, find_bundle};
 use crate::mind::Mind;
+use crate::pipeline::Thresholds;
 use std::sync::Arc;
 use vocar_inference::Precision;
 use vocar_nlu::{Domain, DomainError, UnknownName};
@@ -71,9 +72,18 @@ pub fn ears(
 pub fn recogniser(settings: &Settings) -> RecogniserConfig {
     let mut config = RecogniserConfig::default();
     config.wake.phrases = settings.listen.wake_phrases.clone();
-    config.decoder.rejection = single(settings.listen.min_confidence);
+    config.decoder.rejection = thresholds(settings).least();
     config.no_speech_ms = milliseconds(settings.listen.timeout_s);
     config
+}
+
+/// How sure the recogniser must be.
+#[must_use]
+pub const fn thresholds(settings: &Settings) -> Thresholds {
+    Thresholds {
+        addressed: single(settings.listen.min_confidence),
+        open_microphone: single(settings.listen.open_mic_confidence),
+    }
 }
 
 /// The arithmetic that the hardware profile advises.

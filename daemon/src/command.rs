@@ -3,6 +3,7 @@
 use crate::config::{ListenMode, Settings};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use vocar_hw::Level;
 use vocar_nlu::{EntityValue, Intent};
 
 /// Why a command was refused. The text says what to do instead.
@@ -20,6 +21,19 @@ pub enum Refusal {
     /// Speech cannot be recognised now.
     #[error("{0}")]
     Unavailable(String),
+    /// The power level does not allow this way of listening.
+    #[error(
+        "{mode} is not possible at power level {level} ({why}): try again when the property PowerLevel has changed, \
+         or use push-to-talk"
+    )]
+    PowerLimited {
+        /// The way of listening that was asked for.
+        mode: &'static str,
+        /// The level in force.
+        level: Level,
+        /// What brought it.
+        why: String,
+    },
     /// No such domain.
     #[error(
         "there is no domain \"{0}\": see the property Domains and the configuration's domains.dirs"
@@ -97,6 +111,13 @@ pub enum Command {
     },
     /// Use other settings.
     Apply(Box<Settings>, Reply<()>),
+    /// Another power level is in force.
+    Power {
+        /// The level.
+        level: Level,
+        /// What brought it, a sentence.
+        why: String,
+    },
     /// End.
     Shutdown,
 }

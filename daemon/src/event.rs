@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 use vocar_nlu::Intent;
+use vocar_speech::decoder::Evidence;
 
 /// Samples per second of every sample time.
 pub const SAMPLE_RATE: u64 = 16_000;
@@ -80,8 +81,12 @@ pub enum EventKind {
         words: Vec<WordTime>,
         /// The next best readings, best first.
         alternatives: Vec<String>,
+        /// The best reading and the next ones with all that is known about them.
+        candidates: Vec<Candidate>,
         /// Where the computing time went.
         stages: Stages,
+        /// How long it took since the last word ended.
+        latency: Latency,
     },
     /// A command.
     IntentRecognized {
@@ -97,13 +102,16 @@ pub enum EventKind {
         /// Which stage refused it.
         stage: Stage,
         /// Why.
-        reason: String,
+        reason: Reason,
         /// The best reading, if there was one.
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Option<String>,
         /// Its confidence, 0 to 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         confidence: Option<f32>,
+        /// All that is known about what was heard.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        heard: Option<Box<Heard>>,
     },
     /// The assistant asks back.
     DialogueTurn {
@@ -130,6 +138,8 @@ pub enum EventKind {
     PowerChanged {
         /// Its name.
         level: String,
+        /// What brought it, a sentence.
+        reason: String,
     },
     /// Audio was lost because it could not be processed in time.
     AudioDropped {
@@ -169,6 +179,30 @@ pub struct WordTime {
     pub confidence: f32,
 }
 
+/// A sentence that may have been said.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Candidate {
+    /// The words.
+    pub text: String,
+    /// How sure, 0 to 1.
+    pub confidence: f32,
+    /// Log-likelihood, nats; only differences within one utterance mean something.
+    pub score: f32,
+    /// How well it fits the sound, nats a frame.
+    pub evidence: Evidence,
+}
+
+/// What a refused utterance sounded like.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Heard {
+    /// The best reading's words with their times.
+    pub words: Vec<WordTime>,
+    /// The best reading and the next ones.
+    pub candidates: Vec<Candidate>,
+    /// Where the computing time went.
+    pub stages: Stages,
+}
+
 /// Computing time spent on one utterance, milliseconds by stage.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Stages {
@@ -204,6 +238,37 @@ pub enum Stage {
     Understanding,
     /// The dialogue: the answer does not fit the question.
     Dialogue,
+}
+
+/// Why something was refused. Serialised as its name in snake case, which stays the same; displayed in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nobody spoke in time.
+    NoSpeech,
+    /// No sentence that can be said fits from beginning to end.
+    NotASentence,
+    /// The best sentence is less certain than the way of listening asks for.
+    LowConfidence,
+    /// It went on for longer than any command.
+    TooLong,
+    /// The words are no command, or none that may be said now.
+    NoCommand,
+    /// The speaker took it back.
+    Withdrawn,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoSpeech => "nobody spoke in time",
+            Self::NotASentence => "not like any command",
+            Self::LowConfidence => "not certain enough",
+            Self::TooLong => "longer than any command",
+            Self::NoCommand => "the words are no command",
+            Self::Withdrawn => "withdrawn by the speaker",
+        })
+    }
 }
 
 /// What a dialogue turn waits for.
@@ -284,16 +349,17 @@ mod tests {
             at: 24_000,
             kind: EventKind::Rejected {
                 stage: Stage::Recogniser,
-                reason: "background".into(),
+                reason: Reason::LowConfidence,
                 text: None,
                 confidence: Some(0.25),
+                heard: None,
             },
         };
         assert_eq!(
             event.to_json().unwrap(),
             serde_json::json!({
                 "session": 3, "zone": "driver", "at": 24_000, "time_s": 1.5, "event": "rejected",
-                "stage": "recogniser", "reason": "background", "confidence": 0.25
+                "stage": "recogniser", "reason": "low_confidence", "confidence": 0.25
             })
         );
     }

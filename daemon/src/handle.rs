@@ -4,6 +4,7 @@ use crate::command::{Command, ListenOptions, Refusal, Reply};
 use crate::config::Settings;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use tokio::sync::oneshot;
+use vocar_hw::Level;
 use vocar_nlu::{EntityValue, Intent};
 
 /// Commands that may wait for the worker before further ones are refused.
@@ -105,6 +106,14 @@ impl Handle {
     pub async fn apply(&self, settings: Settings) -> Result<(), Refusal> {
         self.ask(|reply| Command::Apply(Box::new(settings), reply))
             .await
+    }
+
+    /// Tells the worker which power level is in force; waits for nothing. False when the queue is full.
+    #[must_use]
+    pub fn power(&self, level: Level, why: String) -> bool {
+        self.commands
+            .try_send(Command::Power { level, why })
+            .is_ok()
     }
 
     /// Ends the worker; waits for nothing.

@@ -11,7 +11,12 @@ pub struct Reading {
     pub text: String,
     /// How sure the recogniser is, 0 to 1; 1 for typed text.
     pub confidence: f32,
+    /// How far it fits worse than the best reading, nats a frame of speech, nought or more.
+    pub behind: f32,
 }
+
+/// A reading that fits worse than the best by more than this is another sentence, not another hearing of the same one.
+const CLOSE: f32 = 0.1;
 
 /// What an utterance led to.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,9 +115,13 @@ impl Mind {
         self.understander.understand(text, &Context::addressed())
     }
 
-    /// Takes an utterance, given as its readings, best first: the first that is a command counts.
+    /// Takes an utterance, given as its readings, best first: the first that is a command counts, if it fits about as
+    /// well as the best.
     pub fn hear(&mut self, readings: &[Reading]) -> Outcome {
-        let understood = readings.iter().find_map(|reading| {
+        let close = readings
+            .iter()
+            .take_while(|reading| reading.behind <= CLOSE);
+        let understood = close.into_iter().find_map(|reading| {
             let mut intent = self
                 .understander
                 .understand(&reading.text, &self.context)
@@ -221,6 +230,7 @@ mod tests {
         vec![Reading {
             text: text.into(),
             confidence,
+            behind: 0.0,
         }]
     }
 
@@ -275,9 +285,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reading_that_is_a_command_counts() {
+    fn a_reading_that_fits_much_worse_is_not_what_was_said() {
         let mut mind = mind(0.0);
-        let readings = [said("right on", 0.9), said("light on", 0.8)].concat();
+        let mut readings = [said("right on", 0.9), said("light on", 0.8)].concat();
+        readings[1].behind = 2.0 * CLOSE;
+        assert_eq!(mind.hear(&readings), Outcome::Nothing);
+    }
+
+    #[test]
+    fn the_first_close_reading_that_is_a_command_counts() {
+        let mut mind = mind(0.0);
+        let mut readings = [said("right on", 0.9), said("light on", 0.8)].concat();
+        readings[1].behind = 0.5 * CLOSE;
         let Outcome::Command(intent) = mind.hear(&readings) else {
             panic!()
         };

@@ -92,11 +92,15 @@ impl Outlet {
                 confidence,
                 ..
             } => {
-                tracing::info!(session, at, ?stage, reason, ?confidence, "rejected");
+                tracing::info!(session, at, ?stage, %reason, ?confidence, "rejected");
             }
             EventKind::StateChanged { state, previous } => {
                 tracing::info!(session, from = previous.name(), to = state.name(), "state");
             }
+            EventKind::PowerChanged { level, reason } => {
+                tracing::info!(level, reason, "power level");
+            }
+            EventKind::ProfileChanged { profile } => tracing::info!(profile, "hardware profile"),
             EventKind::Fault { component, message } => tracing::error!(component, "{message}"),
             EventKind::AudioDropped { frames } => tracing::warn!(session, frames, "audio lost"),
             EventKind::FinalTranscript {

@@ -4,13 +4,14 @@
 use crate::bridge::word_graph;
 use crate::config::ListenMode;
 use crate::ears::{Ears, EarsError};
-use crate::event::{Event, EventKind, Latency, SAMPLE_RATE, Source, Stage, Stages, WordTime};
+use crate::event::{Event, EventKind, Latency, Reason, Source, Stage};
 use crate::mind::{Mind, Outcome, Reading};
+use crate::witness;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vocar_nlu::Intent;
 use vocar_speech::decoder::DecodingGraph;
-use vocar_speech::event::{Hypothesis, Recognition, RejectReason, SpeechEvent, StageTimes, Word};
+use vocar_speech::event::{Hypothesis, Recognition, SpeechEvent};
 use vocar_speech::grammar::{GrammarError, WordGraph};
 use vocar_speech::recogniser::Mode;
 
@@ -26,10 +27,28 @@ pub enum Language {
     Sentences(WordGraph),
 }
 
+/// Least confidence of what is taken for said, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Of a speaker who has pressed a button, said the wake phrase or been asked.
+    pub addressed: f32,
+    /// At an open microphone.
+    pub open_microphone: f32,
+}
+
+impl Thresholds {
+    /// The lower one, below which the recogniser need not report anything.
+    #[must_use]
+    pub const fn least(&self) -> f32 {
+        self.addressed.min(self.open_microphone)
+    }
+}
+
 /// Recogniser, understanding and dialogue.
 #[derive(Debug)]
 pub struct Pipeline {
     mind: Mind,
+    thresholds: Thresholds,
     ears: Option<Ears>,
     language: Language,
     graphs: Graphs,
@@ -71,7 +90,7 @@ impl Graphs {
 impl Pipeline {
     /// A pipeline that hears nothing yet.
     #[must_use]
-    pub fn new(mind: Mind, language: Language, zone: String) -> Self {
+    pub fn new(mind: Mind, language: Language, thresholds: Thresholds, zone: String) -> Self {
         let session = Session {
             id: 0,
             zone,
@@ -81,6 +100,7 @@ impl Pipeline {
         };
         Self {
             mind,
+            thresholds,
             ears: None,
             language,
             graphs: Graphs::default(),
@@ -186,9 +206,10 @@ impl Pipeline {
             let outcome = self.mind.hear(&[Reading {
                 text: text.to_owned(),
                 confidence: 1.0,
+                behind: 0.0,
             }]);
             let latency = Latency {
-                understand_ms: milliseconds(begin.elapsed()),
+                understand_ms: witness::milliseconds(begin.elapsed()),
                 ..Latency::default()
             };
             self.carry_out(outcome, 0, Source::Text, latency, sink);
@@ -210,6 +231,15 @@ impl Pipeline {
 
     fn is_addressed(&self) -> bool {
         self.session.mode != ListenMode::OpenMic
+    }
+
+    /// How sure the recogniser must be now.
+    fn threshold(&self) -> f32 {
+        if self.is_addressed() || self.session.answering {
+            self.thresholds.addressed
+        } else {
+            self.thresholds.open_microphone
+        }
     }
 
     fn with_ears(
@@ -260,19 +290,29 @@ impl Pipeline {
                 );
             }
             SpeechEvent::Rejected { at, reason, best } => {
-                self.refuse(
-                    self.time(at),
-                    Stage::Recogniser,
-                    why(reason),
-                    best.as_ref(),
-                    sink,
-                );
-                self.mind.begin(self.is_addressed());
-                self.resume()?;
+                let reason = witness::reason(reason);
+                self.mishear(self.time(at), reason, best.as_ref(), sink)?;
+            }
+            SpeechEvent::Final(doubtful) if doubtful.best().confidence < self.threshold() => {
+                let at = self.time(doubtful.decided_at);
+                self.mishear(at, Reason::LowConfidence, Some(&doubtful), sink)?;
             }
             SpeechEvent::Final(recognition) => self.understand(&recognition, spent, sink)?,
         }
         Ok(())
+    }
+
+    /// Nothing certain was heard: what was asked before is given up.
+    fn mishear(
+        &mut self,
+        at: u64,
+        reason: Reason,
+        best: Option<&Recognition>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), GrammarError> {
+        self.refuse(at, Stage::Recogniser, reason, best, sink);
+        self.mind.begin(self.is_addressed());
+        self.resume()
     }
 
     fn understand(
@@ -282,25 +322,23 @@ impl Pipeline {
         sink: &mut Sink<'_>,
     ) -> Result<(), EarsError> {
         let at = self.time(recognition.decided_at);
-        self.emit(at, self.transcript(recognition), sink);
+        let heard = Latency {
+            endpoint_ms: witness::milliseconds_of(recognition.waited()),
+            recognise_ms: witness::milliseconds(spent),
+            understand_ms: 0.0,
+        };
+        let transcript = witness::transcript(recognition, self.session.origin, heard);
+        self.emit(at, transcript, sink);
         if matches!(self.language, Language::Sentences(_)) {
             return Ok(());
         }
         let begin = Instant::now();
-        let readings: Vec<Reading> = recognition
-            .hypotheses
-            .iter()
-            .map(|hypothesis| Reading {
-                text: hypothesis.text(),
-                confidence: hypothesis.confidence,
-            })
-            .collect();
+        let readings = self.readings(recognition);
         let was_asking = self.mind.is_asking();
         let outcome = self.mind.hear(&readings);
         let latency = Latency {
-            endpoint_ms: samples_to_ms(recognition.waited()),
-            recognise_ms: milliseconds(spent),
-            understand_ms: milliseconds(begin.elapsed()),
+            understand_ms: witness::milliseconds(begin.elapsed()),
+            ..heard
         };
         match outcome {
             Outcome::Nothing => {
@@ -309,13 +347,7 @@ impl Pipeline {
                 } else {
                     Stage::Understanding
                 };
-                self.refuse(
-                    at,
-                    stage,
-                    "the words are no command",
-                    Some(recognition),
-                    sink,
-                );
+                self.refuse(at, stage, Reason::NoCommand, Some(recognition), sink);
             }
             outcome => self.carry_out(outcome, at, Source::Speech, latency, sink),
         }
@@ -323,15 +355,38 @@ impl Pipeline {
         Ok(())
     }
 
-    /// After an utterance: listens for the answer if something was asked, else for what the session is for.
+    /// The sentences that are certain enough, best first.
+    fn readings(&self, recognition: &Recognition) -> Vec<Reading> {
+        let best = recognition.best();
+        let frames = best.evidence.frames.max(1) as f32;
+        let threshold = self.threshold();
+        recognition
+            .hypotheses
+            .iter()
+            .filter(|hypothesis| hypothesis.confidence >= threshold)
+            .map(|hypothesis| Reading {
+                text: hypothesis.text(),
+                confidence: hypothesis.confidence,
+                behind: (best.score - hypothesis.score) / frames,
+            })
+            .collect()
+    }
+
+    /// After an utterance: listens for the answer if something was asked, else for what the session is for. One button
+    /// is one command: after it nobody listens.
     fn resume(&mut self) -> Result<(), GrammarError> {
         let asking = self.mind.is_asking();
         if asking {
             self.tune()?;
             self.listen(ListenMode::PushToTalk);
         } else if self.session.answering {
-            self.tune()?;
-            self.listen(self.session.mode);
+            match (self.session.mode, &mut self.ears) {
+                (ListenMode::PushToTalk, Some(ears)) => ears.cancel(),
+                (mode, _) => {
+                    self.tune()?;
+                    self.listen(mode);
+                }
+            }
         }
         self.session.answering = asking;
         Ok(())
@@ -381,15 +436,11 @@ impl Pipeline {
                 );
             }
             Outcome::Withdrawn => {
-                self.refuse(at, Stage::Dialogue, "withdrawn by the speaker", None, sink)
+                self.refuse(at, Stage::Dialogue, Reason::Withdrawn, None, sink);
             }
-            Outcome::Nothing => self.refuse(
-                at,
-                Stage::Understanding,
-                "the words are no command",
-                None,
-                sink,
-            ),
+            Outcome::Nothing => {
+                self.refuse(at, Stage::Understanding, Reason::NoCommand, None, sink);
+            }
         }
     }
 
@@ -397,16 +448,17 @@ impl Pipeline {
         &self,
         at: u64,
         stage: Stage,
-        reason: &str,
-        best: Option<&Recognition>,
+        reason: Reason,
+        heard: Option<&Recognition>,
         sink: &mut Sink<'_>,
     ) {
-        let best = best.and_then(|best| best.hypotheses.first());
+        let best = heard.and_then(|heard| heard.hypotheses.first());
         let kind = EventKind::Rejected {
             stage,
-            reason: reason.to_owned(),
+            reason,
             text: best.map(Hypothesis::text),
             confidence: best.map(|best| best.confidence),
+            heard: heard.map(|heard| Box::new(witness::heard(heard, self.session.origin))),
         };
         self.emit(at, kind, sink);
     }
@@ -439,28 +491,6 @@ impl Pipeline {
         at.saturating_sub(self.session.origin)
     }
 
-    fn transcript(&self, recognition: &Recognition) -> EventKind {
-        let best = recognition.best();
-        let word = |word: &Word| WordTime {
-            text: word.text.clone(),
-            start: self.time(word.start),
-            end: self.time(word.end),
-            confidence: word.confidence,
-        };
-        EventKind::FinalTranscript {
-            text: best.text(),
-            confidence: best.confidence,
-            words: best.words.iter().map(word).collect(),
-            alternatives: recognition
-                .hypotheses
-                .iter()
-                .skip(1)
-                .map(Hypothesis::text)
-                .collect(),
-            stages: stages(&recognition.trace),
-        }
-    }
-
     fn emit(&self, at: u64, kind: EventKind, sink: &mut Sink<'_>) {
         sink(Event {
             session: self.session.id,
@@ -469,32 +499,4 @@ impl Pipeline {
             kind,
         });
     }
-}
-
-/// The reason in words.
-const fn why(reason: RejectReason) -> &'static str {
-    match reason {
-        RejectReason::NoSpeech => "nobody spoke in time",
-        RejectReason::NotASentence => "not like any command",
-        RejectReason::LowConfidence => "not enough like a command",
-        RejectReason::TooLong => "longer than any command",
-    }
-}
-
-fn stages(trace: &StageTimes) -> Stages {
-    Stages {
-        voice_ms: milliseconds(trace.voice),
-        features_ms: milliseconds(trace.features),
-        acoustic_ms: milliseconds(trace.acoustic),
-        decoding_ms: milliseconds(trace.decoding),
-        steps: trace.steps,
-    }
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-fn samples_to_ms(samples: u64) -> f64 {
-    samples as f64 * 1e3 / SAMPLE_RATE as f64
 }

@@ -1,22 +1,23 @@
 //! The service: reads the configuration, starts the worker and the bus, tells the service manager, ends in order.
 
-use crate::assembly;
 use crate::bus::{self, Link, Peers, ReloadRequest, VoiceAssistant};
-use crate::config::{ConfigError, Layers, Settings};
+use crate::config::{ConfigError, Hardware, Layers, Settings};
 use crate::handle::{Handle, QUEUE};
+use crate::hardware;
 use crate::logging::LevelHandle;
 use crate::notify;
 use crate::outlet::Outlet;
+use crate::power;
 use crate::status::{Board, OK};
 use crate::worker::Worker;
 use arc_swap::ArcSwap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use vocar_inference::Precision;
+use tokio::task::JoinHandle;
+use vocar_hw::Choice;
 
 /// Why the service ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ pub async fn run(
     let (commands, queue) = std::sync::mpsc::sync_channel(QUEUE);
     let (events, outlet) = mpsc::channel(bus::EVENTS);
     let (loaded, mut worker_ready) = watch::channel(false);
-    let choice = hardware(&board);
+    let choice = machine(&settings.hardware, &board);
     let worker = Worker::new(
         settings.clone(),
         choice,
@@ -95,7 +96,8 @@ pub async fn run(
         settings: Arc::new(ArcSwap::from_pointee(settings)),
         peers: Arc::new(Peers::default()),
     };
-    let configuration = Configuration {
+    let mut configuration = Configuration {
+        power: watch_power(&object),
         layers,
         level,
         object: object.clone(),
@@ -123,6 +125,7 @@ pub async fn run(
     notify::stopping();
     object.worker.shutdown();
     watchdog.abort();
+    configuration.power.abort();
     let joined = tokio::task::spawn_blocking(move || thread.join());
     if tokio::time::timeout(FAREWELL, joined).await.is_err() {
         tracing::warn!("the recognition thread does not end; leaving it behind");
@@ -131,14 +134,14 @@ pub async fn run(
     Ok(())
 }
 
-/// Looks at the machine; what it advises is the arithmetic of the acoustic model.
-fn hardware(board: &Board) -> Precision {
-    let choice = vocar_hw::choose(&vocar_hw::Machine::detect(Path::new("/")));
+/// Looks at the machine.
+fn machine(settings: &Hardware, board: &Board) -> Choice {
+    let choice = hardware::choose(settings);
     for verdict in choice.accelerators.iter().filter(|verdict| !verdict.usable) {
         tracing::info!("accelerator {}: not used: {}", verdict.name, verdict.reason);
     }
     board.change(|status| status.profile.clone_from(&choice.profile.name));
-    assembly::advised(&choice)
+    choice
 }
 
 /// Waits for worker and bus.
@@ -203,8 +206,19 @@ async fn watchdog(board: Arc<Board>) {
     }
 }
 
+/// Readings and power levels for the settings in force.
+fn watch_power(object: &VoiceAssistant) -> JoinHandle<()> {
+    let settings = object.settings.load().hardware.clone();
+    tokio::spawn(power::watch(
+        settings,
+        Arc::clone(&object.board),
+        object.worker.clone(),
+    ))
+}
+
 /// The configuration in force and how to replace it.
 struct Configuration {
+    power: JoinHandle<()>,
     layers: Layers,
     level: LevelHandle,
     object: VoiceAssistant,
@@ -212,7 +226,7 @@ struct Configuration {
 
 impl Configuration {
     /// Reads everything again. What is wrong is said in the log, in Health and to the caller; the old stays in force.
-    async fn reload(&self, reply: Option<ReloadRequest>) {
+    async fn reload(&mut self, reply: Option<ReloadRequest>) {
         notify::reloading();
         let result = self.replace().await;
         let board = &self.object.board;
@@ -235,7 +249,7 @@ impl Configuration {
         }
     }
 
-    async fn replace(&self) -> Result<String, String> {
+    async fn replace(&mut self) -> Result<String, String> {
         let new = self.layers.read().map_err(|error| error.to_string())?;
         let old = self.object.settings.load_full();
         self.object
@@ -252,7 +266,12 @@ impl Configuration {
                 new.bus.address
             )
         };
+        let other_machine = new.hardware != old.hardware;
         self.object.settings.store(Arc::new(new));
+        if other_machine {
+            self.power.abort();
+            self.power = watch_power(&self.object);
+        }
         Ok(note)
     }
 }

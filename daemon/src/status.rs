@@ -55,7 +55,7 @@ impl Board {
     pub fn new(private: bool) -> Self {
         let status = Status {
             private,
-            power_level: "performance".into(),
+            power_level: vocar_hw::Level::Balanced.to_string(),
             ..Status::default()
         };
         Self {
@@ -125,6 +125,8 @@ pub struct Counters {
     pub heartbeat: AtomicU64,
     /// Computing time spent on audio, microseconds.
     pub busy_us: AtomicU64,
+    /// Times that computing took longer than the audio it was for.
+    pub late: AtomicU64,
 }
 
 impl Counters {
@@ -145,6 +147,7 @@ impl Counters {
             ("dropped_frames", read(&self.dropped_frames)),
             ("dropped_events", read(&self.dropped_events)),
             ("busy_us", read(&self.busy_us)),
+            ("late", read(&self.late)),
         ])
     }
 }

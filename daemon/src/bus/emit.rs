@@ -51,8 +51,8 @@ pub async fn event(
             VoiceAssistant::wake_detected(emitter, session, zone, phrase, f64::from(*score)).await
         }
         EventKind::Rejected { stage, reason, .. } => {
-            let stage = wire::name_of(stage);
-            VoiceAssistant::rejected(emitter, session, zone, &stage, reason).await
+            let (stage, reason) = (wire::name_of(stage), wire::name_of(reason));
+            VoiceAssistant::rejected(emitter, session, zone, &stage, &reason).await
         }
         EventKind::DialogueTurn {
             turn,

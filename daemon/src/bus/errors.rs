@@ -18,6 +18,8 @@ pub enum Error {
     Busy(String),
     /// Speech cannot be recognised now; the property Health says why.
     Unavailable(String),
+    /// The power level does not allow this way of listening; the property PowerLevel tells when it does.
+    PowerLimited(String),
     /// No such domain.
     UnknownDomain(String),
     /// No such entity list.
@@ -42,6 +44,7 @@ impl From<Refusal> for Error {
             Refusal::UnknownSession(_) => Self::UnknownSession(text),
             Refusal::Busy(_) => Self::Busy(text),
             Refusal::Unavailable(_) => Self::Unavailable(text),
+            Refusal::PowerLimited { .. } => Self::PowerLimited(text),
             Refusal::UnknownDomain(_) => Self::UnknownDomain(text),
             Refusal::UnknownList(_) => Self::UnknownList(text),
             Refusal::NothingToConfirm(_) => Self::NothingToConfirm(text),

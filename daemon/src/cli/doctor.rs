@@ -1,11 +1,11 @@
 //! `vocar doctor`: is everything there that the service needs?
 
-use super::{Common, Failure, hw, telephone};
+use super::{Common, Failure, telephone};
 use crate::assembly;
 use crate::config::Settings;
 use crate::ears::find_bundle;
+use crate::hardware;
 use serde_json::json;
-use std::path::Path;
 use vocar_inference::{AcousticModel, Bundle};
 use vocar_speech::capture::devices;
 use vocar_speech::decoder::DecodingGraph;
@@ -41,7 +41,7 @@ pub fn execute(common: &Common) -> Result<(), Failure> {
         .map_err(ToString::to_string);
     let mut findings = vec![Finding::of("configuration", read)];
     let settings = settings.unwrap_or_default();
-    findings.push(Finding::of("hardware", Ok(machine())));
+    findings.push(Finding::of("hardware", Ok(machine(&settings))));
     findings.push(Finding::of("domains", domains(&settings)));
     findings.push(Finding::of("model", model(&settings)));
     findings.push(Finding::of("microphone", microphone(&settings)));
@@ -66,8 +66,8 @@ pub fn execute(common: &Common) -> Result<(), Failure> {
     if well { Ok(()) } else { Err(Failure::no()) }
 }
 
-fn machine() -> String {
-    let choice = hw::look(Path::new("/"));
+fn machine(settings: &Settings) -> String {
+    let choice = hardware::choose(&settings.hardware);
     format!(
         "profile {}, acoustic model in {}",
         choice.profile.name, choice.precision

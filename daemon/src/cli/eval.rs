@@ -1,6 +1,6 @@
 //! `vocar eval MANIFEST`: how well it recognises, how fast, and at what cost.
 
-use super::manifest::{self, Row, normal};
+use super::manifest::{self, Question, Row, normal};
 use super::report::{Outcome, Report};
 use super::{Code, Common, Failure, Sayable, local, mode, show};
 use crate::config::ListenMode;
@@ -14,14 +14,23 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use vocar_speech::source::AudioSource;
 
 /// Options of `eval`.
+///
+/// Prints one object. `asked` rows have an intent, or a sentence with --sentences; of them `accepted_right` are right
+/// (the sentence word for word; the intent with all slots, once), `accepted_wrong` were taken for something else, and
+/// `rejected` is the number of those from which nothing came. `wer` counts the words of rejected rows as deletions.
+/// `false_intents` and `false_intents_per_hour` are about the other rows. `latency_ms` is from the end of the last word
+/// to the intent, with --sentences to the transcript. `rtf` is computing time a second of audio.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Table with the columns path and text, and for commands intent and slots (JSON object).
     manifest: PathBuf,
-    /// How the recordings are listened to: open-mic or push-to-talk.
-    #[arg(long, default_value = "open-mic", value_parser = mode)]
-    mode: ListenMode,
-    /// Feed the audio as fast as it was spoken and measure latency by the clock on the wall.
+    /// How the recordings are listened to: open-mic or push-to-talk. Unless given, a row with an intent, or with a
+    /// sentence to recognise, is listened to as after a button, any other as at an open microphone.
+    #[arg(long, value_parser = mode)]
+    mode: Option<ListenMode>,
+    /// Feed the audio as fast as it was spoken and measure latency by the clock on the wall; otherwise latency is audio
+    /// heard after the last word plus computing time.
     #[arg(long)]
     realtime: bool,
     /// Seconds of silence after each recording, so that its end is found by ear and not by the end of the file.
@@ -78,8 +87,15 @@ fn listen(
 ) -> Result<(Outcome, Duration), Failure> {
     let source = AudioSource::open(&row.path)
         .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
+    let meaningless = arguments.sayable.sentences.is_some();
+    let mode = arguments
+        .mode
+        .unwrap_or_else(|| match row.question(meaningless) {
+            Question::NoCommand => ListenMode::OpenMic,
+            Question::Sentence | Question::Command => ListenMode::PushToTalk,
+        });
     pipeline
-        .begin(session, "driver", arguments.mode)
+        .begin(session, "driver", mode)
         .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     let mut listener = Listener {
         pipeline,
@@ -89,6 +105,7 @@ fn listen(
         fed: 0,
         spoken: 0,
         realtime: arguments.realtime,
+        meaningless,
     };
     local::play(source, |samples| listener.feed(samples))?;
     listener.outcome.seconds = seconds(listener.fed);
@@ -107,6 +124,8 @@ struct Listener<'a> {
     /// End of the last word of the newest transcript, in samples.
     spoken: u64,
     realtime: bool,
+    /// Transcripts are the results.
+    meaningless: bool,
 }
 
 impl Listener<'_> {
@@ -145,8 +164,16 @@ impl Listener<'_> {
     fn take(&mut self, events: Vec<Event>) {
         for event in events {
             match event.kind {
-                EventKind::FinalTranscript { text, words, .. } => {
+                EventKind::FinalTranscript {
+                    text,
+                    words,
+                    latency,
+                    ..
+                } => {
                     self.spoken = words.last().map_or(event.at, |word| word.end);
+                    if self.meaningless {
+                        self.outcome.latencies.push(self.latency(&latency));
+                    }
                     self.outcome.transcripts.push(normal(&text));
                 }
                 EventKind::IntentRecognized {

@@ -4,6 +4,7 @@ use super::{Code, Failure, Sayable};
 use crate::assembly;
 use crate::config::Settings;
 use crate::ears::EarsError;
+use crate::hardware;
 use crate::mind::Mind;
 use crate::pipeline::{Language, Pipeline};
 use std::path::Path;
@@ -66,11 +67,16 @@ pub fn pipeline(settings: &Settings, sayable: &Sayable) -> Result<Pipeline, Fail
         mind.set_entities(&list, &values)
             .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     }
-    let mut pipeline = Pipeline::new(mind, language, settings.audio.zone.clone());
+    let mut pipeline = Pipeline::new(
+        mind,
+        language,
+        assembly::thresholds(settings),
+        settings.audio.zone.clone(),
+    );
     let ears = assembly::ears(
         settings,
         &pipeline.words(),
-        assembly::advised(&super::hw::look(Path::new("/"))),
+        assembly::advised(&hardware::choose(&settings.hardware)),
     )
     .map_err(|error| match error {
         EarsError::Grammar(error) => Failure::new(Code::Input, error.to_string()),

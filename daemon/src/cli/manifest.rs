@@ -17,6 +17,29 @@ pub struct Row {
     pub slots: Map<String, Value>,
 }
 
+/// What a row asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Was the sentence understood word for word?
+    Sentence,
+    /// Was the command understood with all slots?
+    Command,
+    /// Was it left alone?
+    NoCommand,
+}
+
+impl Row {
+    /// What the row asks for. `meaningless`: sentences are recognised, not commands.
+    #[must_use]
+    pub const fn question(&self, meaningless: bool) -> Question {
+        match (meaningless, &self.intent) {
+            (true, _) if !self.text.is_empty() => Question::Sentence,
+            (false, Some(_)) => Question::Command,
+            _ => Question::NoCommand,
+        }
+    }
+}
+
 /// Reads a manifest.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ mod listen;
 mod local;
 mod manifest;
 mod monitor;
+mod printer;
 mod report;
 mod run;
 mod say;

@@ -1,6 +1,6 @@
 //! The sums of an evaluation.
 
-use super::manifest::Row;
+use super::manifest::{Question, Row};
 use super::score::{quantile, same_slots, word_errors};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -16,17 +16,6 @@ pub struct Outcome {
     pub latencies: Vec<f64>,
     /// Length of the recording, seconds.
     pub seconds: f64,
-}
-
-/// What a row asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
-    /// Was the sentence understood word for word?
-    Sentence,
-    /// Was the command understood with all slots?
-    Command,
-    /// Was it left alone?
-    NoCommand,
 }
 
 /// Sums over all recordings.
@@ -52,11 +41,7 @@ impl Report {
     pub fn add(&mut self, row: &Row, outcome: &Outcome, meaningless: bool) -> bool {
         self.utterances += 1;
         self.seconds += outcome.seconds;
-        let question = match (meaningless, &row.intent) {
-            (true, _) if !row.text.is_empty() => Question::Sentence,
-            (false, Some(_)) => Question::Command,
-            _ => Question::NoCommand,
-        };
+        let question = row.question(meaningless);
         let right = match question {
             Question::Sentence => {
                 outcome.transcripts.len() == 1 && outcome.transcripts[0] == row.text
@@ -179,7 +164,11 @@ mod tests {
         assert_eq!(json["utterances"], 5);
         assert_eq!(json["accepted_right"], 0.3333);
         assert_eq!(json["rejected"], 1);
-        assert_eq!(json["wer"], 0.5);
+        assert_eq!(json["accepted_wrong"], 0.3333);
+        assert_eq!(
+            json["wer"], 0.5,
+            "one substitution and two words of a rejected command, of six"
+        );
         assert_eq!(json["false_intents_per_hour"], 1.0);
         assert_eq!(json["latency_ms"]["p95"], 100.0);
     }

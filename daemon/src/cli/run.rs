@@ -1,8 +1,9 @@
 //! `vocar run AUDIO…`: recordings through the pipeline.
 
-use super::{Code, Common, Failure, Sayable, local, mode, say};
+use super::printer::Printer;
+use super::{Code, Common, Failure, Sayable, local, mode};
 use crate::config::ListenMode;
-use crate::event::{Event, EventKind, seconds};
+use crate::event::Event;
 use crate::pipeline::Pipeline;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,10 @@ pub struct Arguments {
     /// How the recording is listened to: push-to-talk, wake or open-mic.
     #[arg(long, default_value = "open-mic", value_parser = mode)]
     mode: ListenMode,
-    /// Print every event with its times, not only results.
+    /// Print every event and all that is known about each utterance: when the voice began and ended, partial
+    /// transcripts, each word with its time and confidence, the evidence (log-likelihood against any sounds whatever of
+    /// the whole and of the worst word, and the distance to the next sentence, nats a frame), the n best sentences with
+    /// their scores, why it was rejected, and the computing time by stage.
     #[arg(long)]
     trace: bool,
     #[command(flatten)]
@@ -95,117 +99,4 @@ fn listen(
     })?;
     pipeline.finish(&mut sink).map_err(failed)?;
     Ok(understood)
-}
-
-/// Prints events for eyes or programs.
-struct Printer {
-    json: bool,
-    trace: bool,
-    /// Sentences without meaning: a transcript is the result.
-    meaningless: bool,
-}
-
-impl Printer {
-    fn heading(&self, path: &Path) {
-        if self.json {
-            println!(
-                "{}",
-                serde_json::json!({"event": "recording", "path": path.display().to_string()})
-            );
-        } else {
-            println!("{}", path.display());
-        }
-    }
-
-    /// Prints one event if it is wanted; true if it is a result.
-    fn print(&self, event: &Event) -> bool {
-        let result = match &event.kind {
-            EventKind::IntentRecognized { .. } => true,
-            EventKind::FinalTranscript { .. } => self.meaningless,
-            _ => false,
-        };
-        if self.json {
-            if (self.trace || is_outcome(&event.kind))
-                && let Ok(json) = event.to_json()
-            {
-                println!("{json}");
-            }
-        } else if let Some(line) = self.line(event) {
-            println!("  {:8.2} s  {line}", event.seconds());
-        }
-        result
-    }
-
-    fn line(&self, event: &Event) -> Option<String> {
-        Some(match &event.kind {
-            EventKind::IntentRecognized {
-                intent, latency, ..
-            } => {
-                let intent = serde_json::to_value(intent).unwrap_or_default();
-                let confidence = intent["confidence"].as_f64().unwrap_or_default();
-                format!(
-                    "{}  ({confidence:.2}, {:.0} ms after the last word)",
-                    say::one_line(&intent),
-                    latency.total_ms()
-                )
-            }
-            EventKind::FinalTranscript {
-                text,
-                confidence,
-                words,
-                stages,
-                ..
-            } => {
-                let mut line = format!("\"{text}\"  ({confidence:.2})");
-                if self.trace {
-                    for word in words {
-                        let (start, end) = (seconds(word.start), seconds(word.end));
-                        line += &format!(
-                            "\n{:14}{start:.2}-{end:.2} {} {:.2}",
-                            "", word.text, word.confidence
-                        );
-                    }
-                    line += &format!(
-                        "\n{:14}network {:.1} ms in {} steps, decoding {:.1} ms, features {:.1} ms",
-                        "",
-                        stages.acoustic_ms,
-                        stages.steps,
-                        stages.decoding_ms,
-                        stages.features_ms
-                    );
-                }
-                line
-            }
-            EventKind::Rejected {
-                reason,
-                text,
-                confidence,
-                ..
-            } => {
-                let best = text
-                    .as_deref()
-                    .map(|text| format!(", best \"{text}\""))
-                    .unwrap_or_default();
-                let sure = confidence
-                    .map(|confidence| format!(" ({confidence:.2})"))
-                    .unwrap_or_default();
-                format!("rejected: {reason}{best}{sure}")
-            }
-            EventKind::DialogueTurn { prompt, .. } => format!("asks: {prompt}"),
-            EventKind::WakeDetected { phrase, score } => {
-                format!("woken by \"{phrase}\" ({score:.2})")
-            }
-            EventKind::PartialTranscript { text } if self.trace => format!("… {text}"),
-            EventKind::SpeechStarted if self.trace => "speech begins".into(),
-            EventKind::SpeechEnded if self.trace => "speech ends".into(),
-            _ => return None,
-        })
-    }
-}
-
-const fn is_outcome(kind: &EventKind) -> bool {
-    !matches!(
-        kind,
-        EventKind::PartialTranscript { .. } | EventKind::SpeechStarted | EventKind::SpeechEnded
-    )
 }

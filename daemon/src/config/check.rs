@@ -1,6 +1,8 @@
 //! Rules that types alone cannot state: ranges, and names that must not be empty.
 
 use super::Settings;
+use std::path::Path;
+use vocar_hw::Profile;
 
 /// One broken rule: which field, what is wrong with it, how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,12 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
         1.0,
     )?;
     within(
+        "listen.open_mic_confidence",
+        settings.listen.open_mic_confidence,
+        0.0,
+        1.0,
+    )?;
+    within(
         "listen.confirm_below",
         settings.listen.confirm_below,
         0.0,
@@ -40,11 +48,8 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
         &settings.audio.zone,
         "a seat zone such as \"driver\"",
     )?;
-    named(
-        "hardware.profile",
-        &settings.hardware.profile,
-        "\"auto\" or the name of a profile",
-    )?;
+    profile(&settings.hardware.profile)?;
+    folder("hardware.sysroot", &settings.hardware.sysroot)?;
     bus_address(&settings.bus.address)?;
     wake_phrases(&settings.listen.wake_phrases)?;
     log_level(&settings.log.level)
@@ -68,6 +73,36 @@ fn named(field: &'static str, value: &str, wanted: &str) -> Result<(), Broken> {
         });
     }
     Ok(())
+}
+
+fn profile(name: &str) -> Result<(), Broken> {
+    let known: Vec<&str> = Profile::builtin()
+        .iter()
+        .map(|profile| profile.name.as_str())
+        .collect();
+    if name == "auto" || known.contains(&name) {
+        return Ok(());
+    }
+    Err(Broken {
+        field: "hardware.profile",
+        message: format!(
+            "\"{name}\" is no profile: use \"auto\" or one of {}",
+            known.join(", ")
+        ),
+    })
+}
+
+fn folder(field: &'static str, path: &Path) -> Result<(), Broken> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(Broken {
+        field,
+        message: format!(
+            "{} is no folder: give one that holds proc and sys",
+            path.display()
+        ),
+    })
 }
 
 fn bus_address(address: &str) -> Result<(), Broken> {
@@ -126,10 +161,20 @@ mod tests {
 
     #[test]
     fn each_rule_names_its_field() {
-        let cases: [(&str, Spoil); 8] = [
+        let cases: [(&str, Spoil); 12] = [
             ("listen.timeout_s", |s| s.listen.timeout_s = 0.0),
             ("listen.timeout_s", |s| s.listen.timeout_s = f64::NAN),
             ("listen.min_confidence", |s| s.listen.min_confidence = 1.5),
+            ("listen.open_mic_confidence", |s| {
+                s.listen.open_mic_confidence = -0.1
+            }),
+            ("hardware.profile", |s| {
+                s.hardware.profile = "toaster".into()
+            }),
+            ("hardware.profile", |s| s.hardware.profile = String::new()),
+            ("hardware.sysroot", |s| {
+                s.hardware.sysroot = "/nonexistent".into()
+            }),
             ("audio.device", |s| s.audio.device = " ".into()),
             ("audio.zone", |s| s.audio.zone = String::new()),
             ("bus.address", |s| s.bus.address = "nowhere".into()),
@@ -142,6 +187,21 @@ mod tests {
             let mut settings = Settings::default();
             spoil(&mut settings);
             assert_eq!(check(&settings).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn an_unknown_profile_is_answered_with_the_known_ones() {
+        let mut settings = Settings::default();
+        settings.hardware.profile = "toaster".into();
+        let message = check(&settings).unwrap_err().message;
+        assert!(
+            message.contains("toaster") && message.contains("raspberry-pi-5"),
+            "{message}"
+        );
+        for profile in Profile::builtin() {
+            settings.hardware.profile.clone_from(&profile.name);
+            assert_eq!(check(&settings), Ok(()));
         }
     }
 }

@@ -167,8 +167,10 @@ pub struct Listen {
     pub wake_phrases: Vec<String>,
     /// Seconds (1 to 60) after which a push-to-talk session in which nobody speaks ends.
     pub timeout_s: f64,
-    /// Least confidence (0 to 1) of an accepted command.
+    /// Least confidence (0 to 1) of a command after a button, a wake phrase or a question.
     pub min_confidence: f64,
+    /// Least confidence (0 to 1) of a command at an open microphone, where most of what is heard is none.
+    pub open_mic_confidence: f64,
     /// Commands below this confidence (0 to 1) are carried out only after a yes; 0: never asked.
     pub confirm_below: f64,
 }
@@ -180,7 +182,8 @@ impl Default for Listen {
             mode: ListenMode::PushToTalk,
             wake_phrases: vec!["hey vocar".into()],
             timeout_s: 8.0,
-            min_confidence: 0.5,
+            min_confidence: 0.2,
+            open_mic_confidence: 0.7,
             confirm_below: 0.0,
         }
     }
@@ -219,12 +222,50 @@ pub struct Privacy {
 pub struct Hardware {
     /// `auto` or the name of a profile.
     pub profile: String,
+    /// How much may be asked of the machine.
+    pub power_level: PowerChoice,
+    /// Folder whose `proc` and `sys` tell about the machine; another than `/` impersonates one.
+    pub sysroot: PathBuf,
+}
+
+/// How the power level is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerChoice {
+    /// By temperature, load, supply and late answers.
+    #[default]
+    Auto,
+    /// Everything.
+    Performance,
+    /// The ordinary level.
+    Balanced,
+    /// Weak cores; wake phrase and button only.
+    Saver,
+    /// Button only.
+    Critical,
+}
+
+impl PowerChoice {
+    /// The level that is in force whatever is measured, if one was chosen.
+    #[must_use]
+    pub const fn fixed(self) -> Option<vocar_hw::Level> {
+        use vocar_hw::Level;
+        match self {
+            Self::Auto => None,
+            Self::Performance => Some(Level::Performance),
+            Self::Balanced => Some(Level::Balanced),
+            Self::Saver => Some(Level::Saver),
+            Self::Critical => Some(Level::Critical),
+        }
+    }
 }
 
 impl Default for Hardware {
     fn default() -> Self {
         Self {
             profile: "auto".into(),
+            power_level: PowerChoice::Auto,
+            sysroot: "/".into(),
         }
     }
 }

@@ -1,0 +1,214 @@
+//! Events of a recording, for eyes or programs.
+
+use super::say;
+use crate::event::{Candidate, Event, EventKind, Stages, WordTime, seconds};
+use std::path::Path;
+
+/// Prints events for eyes or programs.
+pub struct Printer {
+    /// One JSON object a line.
+    pub json: bool,
+    /// Everything, not only results.
+    pub trace: bool,
+    /// Sentences without meaning: a transcript is the result.
+    pub meaningless: bool,
+}
+
+impl Printer {
+    /// Names the recording that the next events are about.
+    pub fn heading(&self, path: &Path) {
+        if self.json {
+            println!(
+                "{}",
+                serde_json::json!({"event": "recording", "path": path.display().to_string()})
+            );
+        } else {
+            println!("{}", path.display());
+        }
+    }
+
+    /// Prints one event if it is wanted; true if it is a result.
+    pub fn print(&self, event: &Event) -> bool {
+        let result = match &event.kind {
+            EventKind::IntentRecognized { .. } => true,
+            EventKind::FinalTranscript { .. } => self.meaningless,
+            _ => false,
+        };
+        if self.json {
+            if (self.trace || is_outcome(&event.kind))
+                && let Ok(json) = event.to_json()
+            {
+                println!("{json}");
+            }
+        } else if let Some(line) = self.line(event) {
+            println!("  {:8.2} s  {line}", event.seconds());
+        }
+        result
+    }
+
+    fn line(&self, event: &Event) -> Option<String> {
+        Some(match &event.kind {
+            EventKind::IntentRecognized {
+                intent, latency, ..
+            } => {
+                let intent = serde_json::to_value(intent).unwrap_or_default();
+                let confidence = intent["confidence"].as_f64().unwrap_or_default();
+                format!(
+                    "{}  ({confidence:.2}, {:.0} ms after the last word)",
+                    say::one_line(&intent),
+                    latency.total_ms()
+                )
+            }
+            EventKind::FinalTranscript {
+                text,
+                confidence,
+                words,
+                candidates,
+                stages,
+                ..
+            } => {
+                let detail = self.trace.then(|| detail(words, candidates, stages));
+                format!(
+                    "\"{text}\"  ({confidence:.2}){}",
+                    detail.unwrap_or_default()
+                )
+            }
+            EventKind::Rejected {
+                reason,
+                text,
+                confidence,
+                heard,
+                ..
+            } => {
+                let mut line = format!("rejected: {reason}");
+                if let Some(text) = text {
+                    line += &format!(", best \"{text}\"");
+                }
+                if let Some(confidence) = confidence {
+                    line += &format!(" ({confidence:.2})");
+                }
+                if let Some(heard) = heard.as_ref().filter(|_| self.trace) {
+                    line += &detail(&heard.words, &heard.candidates, &heard.stages);
+                }
+                line
+            }
+            EventKind::DialogueTurn { prompt, .. } => format!("asks: {prompt}"),
+            EventKind::WakeDetected { phrase, score } => {
+                format!("woken by \"{phrase}\" ({score:.2})")
+            }
+            EventKind::PartialTranscript { text } if self.trace => format!("… {text}"),
+            EventKind::SpeechStarted if self.trace => "speech begins".into(),
+            EventKind::SpeechEnded if self.trace => "speech ends".into(),
+            _ => return None,
+        })
+    }
+}
+
+/// Words, candidates and computing time, a line each, below the event.
+fn detail(words: &[WordTime], candidates: &[Candidate], stages: &Stages) -> String {
+    let mut lines: Vec<String> = words.iter().map(word).collect();
+    lines.extend(candidates.iter().zip(1..).map(candidate));
+    lines.push(format!(
+        "voice {:.1} ms, features {:.1} ms, network {:.1} ms in {} steps, decoding {:.1} ms",
+        stages.voice_ms, stages.features_ms, stages.acoustic_ms, stages.steps, stages.decoding_ms
+    ));
+    lines.iter().fold(String::new(), |text, line| {
+        text + &format!("\n{:14}{line}", "")
+    })
+}
+
+fn word(word: &WordTime) -> String {
+    let (start, end) = (seconds(word.start), seconds(word.end));
+    format!(
+        "{start:6.2}-{end:.2} s {} ({:.2})",
+        word.text, word.confidence
+    )
+}
+
+fn candidate((candidate, rank): (&Candidate, usize)) -> String {
+    let evidence = &candidate.evidence;
+    let margin = evidence
+        .margin
+        .map_or_else(|| "none".into(), |margin| format!("{margin:.3}"));
+    format!(
+        "{rank}. \"{}\" ({:.2}) score {:.1}, ratio {:.3}, worst word {:.3}, margin {margin}, {} frames",
+        candidate.text,
+        candidate.confidence,
+        candidate.score,
+        evidence.ratio,
+        evidence.worst_word,
+        evidence.frames
+    )
+}
+
+const fn is_outcome(kind: &EventKind) -> bool {
+    !matches!(
+        kind,
+        EventKind::PartialTranscript { .. } | EventKind::SpeechStarted | EventKind::SpeechEnded
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Heard, Reason, Stage};
+    use vocar_speech::decoder::Evidence;
+
+    #[test]
+    fn a_trace_tells_why() {
+        let heard = Heard {
+            words: vec![WordTime {
+                text: "radio".into(),
+                start: 8000,
+                end: 16_000,
+                confidence: 0.3,
+            }],
+            candidates: vec![Candidate {
+                text: "radio".into(),
+                confidence: 0.25,
+                score: -12.5,
+                evidence: Evidence {
+                    ratio: -0.5,
+                    worst_word: -0.75,
+                    margin: Some(0.125),
+                    frames: 16,
+                },
+            }],
+            stages: crate::event::Stages::default(),
+        };
+        let event = Event {
+            session: 1,
+            zone: "driver".into(),
+            at: 16_000,
+            kind: EventKind::Rejected {
+                stage: Stage::Recogniser,
+                reason: Reason::LowConfidence,
+                text: Some("radio".into()),
+                confidence: Some(0.25),
+                heard: Some(Box::new(heard)),
+            },
+        };
+        let line = |trace| {
+            let printer = Printer {
+                json: false,
+                trace,
+                meaningless: false,
+            };
+            printer.line(&event).unwrap()
+        };
+        assert_eq!(
+            line(false),
+            "rejected: not certain enough, best \"radio\" (0.25)"
+        );
+        for part in [
+            "0.50-1.00 s radio (0.30)",
+            "score -12.5",
+            "ratio -0.500",
+            "worst word -0.750",
+            "margin 0.125",
+            "network 0.0 ms in 0 steps",
+        ] {
+            assert!(line(true).contains(part), "{part}: {}", line(true));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Sessions: when they begin, when they end, and which may be.
+
+use super::{Open, Shift};
+use crate::command::{ListenOptions, Refusal};
+use crate::config::ListenMode;
+use crate::event::{Event, EventKind, SAMPLE_RATE};
+use crate::microphone::Microphone;
+use crate::status::{Counters, OK};
+use std::time::Duration;
+use vocar_hw::Level;
+
+/// How long a microphone may take to open before a session begins without waiting for it.
+const OPENING: Duration = Duration::from_millis(500);
+
+impl Shift {
+    pub(super) fn start(&mut self, options: ListenOptions) -> Result<u64, Refusal> {
+        if let Some(open) = self.open.as_ref().filter(|open| !open.standing) {
+            return Err(Refusal::Busy(open.id));
+        }
+        self.power.allows(options.mode)?;
+        if self.pipeline.backend().is_none() {
+            let why = self
+                .outlet
+                .board()
+                .read()
+                .health
+                .get("model")
+                .cloned()
+                .unwrap_or_default();
+            return Err(Refusal::Unavailable(format!(
+                "speech cannot be recognised: {why}"
+            )));
+        }
+        let mut sound = Vec::new();
+        if self.microphone.is_none() {
+            self.microphone = Some(self.open_microphone(&mut sound)?);
+        }
+        let standing = self.open.take();
+        let started = self.begin(options, false);
+        if started.is_err() && standing.is_some() {
+            self.stand();
+        }
+        self.hear(&sound);
+        started
+    }
+
+    /// Whoever asks for a session learns at once when there is no microphone.
+    pub(super) fn open_microphone(&self, sound: &mut Vec<f32>) -> Result<Microphone, Refusal> {
+        let opened = Microphone::open(&self.settings.audio)
+            .and_then(|mut microphone| microphone.wait(OPENING, sound).map(|()| microphone));
+        match opened {
+            Ok(microphone) => {
+                self.outlet.board().health("microphone", OK);
+                Ok(microphone)
+            }
+            Err(why) => {
+                self.outlet.fault("microphone", &why);
+                Err(Refusal::Unavailable(why))
+            }
+        }
+    }
+
+    pub(super) fn begin(&mut self, options: ListenOptions, standing: bool) -> Result<u64, Refusal> {
+        let zone = options
+            .zone
+            .unwrap_or_else(|| self.settings.audio.zone.clone());
+        let id = self.last_id + 1;
+        self.pipeline
+            .begin(id, &zone, options.mode)
+            .map_err(|error| Refusal::Failed(error.to_string()))?;
+        self.last_id = id;
+        Counters::add(&self.outlet.board().counters.sessions, 1);
+        let limit = (options.mode == ListenMode::PushToTalk).then(|| samples(options.timeout));
+        self.open = Some(Open {
+            id,
+            zone,
+            mode: options.mode,
+            limit,
+            heard: 0,
+            awake: false,
+            standing,
+            done: false,
+        });
+        Ok(id)
+    }
+
+    /// Begins what the configuration says shall always go on.
+    pub(super) fn stand(&mut self) {
+        let Some(mode) = self.settings.listen.start.listen() else {
+            return;
+        };
+        let possible = self.pipeline.backend().is_some() && self.power.allows(mode).is_ok();
+        if self.open.is_some() || !possible {
+            return;
+        }
+        let options = ListenOptions {
+            mode,
+            zone: None,
+            timeout: Duration::ZERO,
+        };
+        if let Err(error) = self.begin(options, true) {
+            self.outlet.fault("recogniser", &error.to_string());
+        }
+    }
+
+    pub(super) fn stop(&mut self, session: u64) -> Result<(), Refusal> {
+        self.the_open(session)?;
+        self.finish();
+        Ok(())
+    }
+
+    pub(super) fn cancel(&mut self, session: u64) -> Result<(), Refusal> {
+        self.the_open(session)?;
+        self.pipeline.cancel();
+        self.close();
+        Ok(())
+    }
+
+    pub(super) fn the_open(&self, session: u64) -> Result<(), Refusal> {
+        match &self.open {
+            Some(open) if open.id == session => Ok(()),
+            _ => Err(Refusal::UnknownSession(session)),
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        let mut events = Vec::new();
+        let result = self.pipeline.finish(&mut |event| events.push(event));
+        self.follow(events);
+        if let Err(error) = result {
+            self.outlet.fault("recogniser", &error.to_string());
+        }
+        self.close();
+    }
+
+    pub(super) fn close_if_done(&mut self) {
+        if self.open.as_ref().is_some_and(|open| open.done) {
+            self.close();
+        }
+    }
+
+    /// Ends the session; without another one the microphone is closed too: nobody listens unasked.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+        self.stand();
+        if self.open.is_none() {
+            self.microphone = None;
+        }
+    }
+
+    /// Another power level: sessions that it does not allow end, standing ones that it allows again begin.
+    pub(super) fn restrain(&mut self, level: Level, why: String) {
+        let chosen = self.settings.hardware.power_level.fixed().is_some();
+        if !chosen && level != self.power.level() {
+            self.power.enter(level, why);
+            self.power_changed();
+        }
+    }
+
+    /// Tells of the level in force and obeys it.
+    pub(super) fn power_changed(&mut self) {
+        self.show_power();
+        self.tell(EventKind::PowerChanged {
+            level: self.power.level().to_string(),
+            reason: self.power.why().to_owned(),
+        });
+        let forbidden = |open: &Open| self.power.allows(open.mode).is_err();
+        if self.open.as_ref().is_some_and(forbidden) {
+            self.pipeline.cancel();
+            self.close();
+        } else {
+            self.stand();
+        }
+    }
+
+    /// Puts the level on the board.
+    pub(super) fn show_power(&self) {
+        let board = self.outlet.board();
+        board.health("power", &self.power.health());
+        let level = self.power.level().to_string();
+        board.change(|status| status.power_level = level);
+    }
+
+    /// An event that belongs to no session.
+    pub(super) fn tell(&self, kind: EventKind) {
+        self.outlet.emit(Event {
+            session: 0,
+            zone: self.settings.audio.zone.clone(),
+            at: 0,
+            kind,
+        });
+    }
+}
+
+fn samples(time: Duration) -> u64 {
+    (time.as_secs_f64() * SAMPLE_RATE as f64) as u64
+}

@@ -1,0 +1,130 @@
+//! What is understood and how: texts, entities, domains, another configuration.
+
+use super::{Shift, pipeline};
+use crate::assembly;
+use crate::command::Refusal;
+use crate::config::Settings;
+use crate::event::EventKind;
+use crate::hardware;
+use crate::status::OK;
+use vocar_hw::Choice;
+use vocar_nlu::{EntityValue, Intent};
+
+/// The longest text that is taken for a command, in bytes.
+const LONGEST_TEXT: usize = 1000;
+
+impl Shift {
+    pub(super) fn interpret(&mut self, text: &str, announce: bool) -> Result<Vec<Intent>, Refusal> {
+        if text.trim().is_empty() {
+            return Err(Refusal::InvalidArgument(
+                "the text is empty: give the words of a command".into(),
+            ));
+        }
+        if text.len() > LONGEST_TEXT {
+            return Err(Refusal::InvalidArgument(format!(
+                "the text has {} bytes: no command is longer than {LONGEST_TEXT}",
+                text.len()
+            )));
+        }
+        let mut events = Vec::new();
+        let readings = self
+            .pipeline
+            .interpret(text, announce, &mut |event| events.push(event));
+        self.follow(events);
+        Ok(readings)
+    }
+
+    pub(super) fn confirm(&mut self, session: u64, yes: bool) -> Result<(), Refusal> {
+        if self.open.as_ref().map_or(0, |open| open.id) != session {
+            return Err(Refusal::UnknownSession(session));
+        }
+        let mut events = Vec::new();
+        if !self.pipeline.confirm(yes, &mut |event| events.push(event)) {
+            return Err(Refusal::NothingToConfirm(session));
+        }
+        self.follow(events);
+        self.close_if_done();
+        Ok(())
+    }
+
+    pub(super) fn set_entities(
+        &mut self,
+        list: String,
+        values: Vec<EntityValue>,
+    ) -> Result<(), Refusal> {
+        if let Some(silent) = values
+            .iter()
+            .find(|value| value.says.iter().all(|says| says.trim().is_empty()))
+        {
+            return Err(Refusal::InvalidArgument(format!(
+                "entity \"{}\" of list \"{list}\" has no name that can be said: give at least one",
+                silent.id
+            )));
+        }
+        self.pipeline
+            .change_mind(|mind| mind.set_entities(&list, &values))
+            .map_err(|error| Refusal::UnknownList(error.to_string()))?;
+        self.entities.insert(list, values);
+        Ok(())
+    }
+
+    pub(super) fn switch(&mut self, name: &str, on: bool) -> Result<(), Refusal> {
+        self.pipeline
+            .change_mind(|mind| mind.switch(name, on))
+            .map_err(|_| Refusal::UnknownDomain(name.to_owned()))?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Uses other settings, all or nothing: the new parts are made before the old ones go.
+    pub(super) fn apply(&mut self, settings: Settings) -> Result<(), Refusal> {
+        let failed = |error: String| Refusal::Failed(error);
+        let mut mind = assembly::mind(&settings).map_err(|error| failed(error.to_string()))?;
+        for (list, values) in &self.entities {
+            if let Err(error) = mind.set_entities(list, values) {
+                tracing::info!("the new domains have no use for injected values: {error}");
+            }
+        }
+        let choice = hardware::choose(&settings.hardware);
+        let mut pipeline = pipeline(mind, &settings);
+        let ears = assembly::ears(&settings, &pipeline.words(), assembly::advised(&choice));
+        match ears {
+            Ok(ears) => {
+                pipeline.set_ears(Some(ears));
+                self.outlet.board().health("model", OK);
+            }
+            Err(error) if self.pipeline.backend().is_some() => {
+                return Err(failed(error.to_string()));
+            }
+            Err(error) => self.outlet.board().health("model", &error.to_string()),
+        }
+        if settings.audio != self.settings.audio {
+            self.microphone = None;
+        }
+        self.outlet.board().health("domains", OK);
+        self.pipeline = pipeline;
+        self.open = None;
+        let other_machine = settings.hardware != self.settings.hardware;
+        self.settings = settings;
+        self.publish();
+        if other_machine {
+            self.move_to(choice);
+        }
+        self.stand();
+        Ok(())
+    }
+
+    /// Takes another profile, or another configured power level.
+    fn move_to(&mut self, choice: Choice) {
+        let profile = choice.profile.name.clone();
+        let other = profile != self.power.choice().profile.name;
+        self.power.replace(&self.settings.hardware, choice);
+        if other {
+            self.outlet
+                .board()
+                .change(|status| status.profile.clone_from(&profile));
+            self.tell(EventKind::ProfileChanged { profile });
+        }
+        self.power_changed();
+    }
+}

@@ -1,0 +1,119 @@
+//! Sound from the microphone into the pipeline, events out of it.
+
+use super::Shift;
+use crate::config::ListenMode;
+use crate::event::{Event, EventKind, seconds};
+use crate::microphone::{Change, Microphone};
+use crate::status::{Counters, OK};
+use std::time::{Duration, Instant};
+
+/// How long it waits for sound within a session; commands wait as long.
+const PATIENCE: Duration = Duration::from_millis(30);
+
+impl Shift {
+    /// Takes some sound from the microphone. A standing session outlasts its microphone.
+    pub(super) fn listen(&mut self) {
+        let mut sound = Vec::new();
+        let changes = match &mut self.microphone {
+            Some(microphone) => microphone.read(PATIENCE, &mut sound),
+            None => match Microphone::open(&self.settings.audio) {
+                Ok(microphone) => {
+                    self.microphone = Some(microphone);
+                    return;
+                }
+                Err(why) => {
+                    std::thread::sleep(PATIENCE);
+                    vec![Change::Lost(why)]
+                }
+            },
+        };
+        for change in changes {
+            self.note(change);
+        }
+        if !sound.is_empty() {
+            self.hear(&sound);
+        }
+    }
+
+    pub(super) fn note(&mut self, change: Change) {
+        match change {
+            Change::Opened(device) => {
+                tracing::info!(device, "microphone open");
+                self.outlet.board().health("microphone", OK);
+            }
+            Change::Lost(why) => {
+                if self.outlet.board().read().health.get("microphone") != Some(&why) {
+                    self.outlet.fault("microphone", &why);
+                }
+                self.forget_utterance();
+            }
+            Change::Dropped(frames) => {
+                Counters::add(&self.outlet.board().counters.dropped_frames, frames);
+                if let Some(open) = &self.open {
+                    let kind = EventKind::AudioDropped { frames };
+                    self.outlet.emit(Event {
+                        session: open.id,
+                        zone: open.zone.clone(),
+                        at: open.heard,
+                        kind,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The sound before and after a lost device is not one stream: a half-heard sentence is given up, the session not.
+    pub(super) fn forget_utterance(&mut self) {
+        let Some(open) = &self.open else { return };
+        if let Err(error) = self.pipeline.begin(open.id, &open.zone, open.mode) {
+            self.outlet.fault("recogniser", &error.to_string());
+        }
+    }
+
+    pub(super) fn hear(&mut self, sound: &[f32]) {
+        let begin = Instant::now();
+        let mut events = Vec::new();
+        let result = self.pipeline.push(sound, &mut |event| events.push(event));
+        let counters = &self.outlet.board().counters;
+        let spent = begin.elapsed();
+        Counters::add(
+            &counters.busy_us,
+            u64::try_from(spent.as_micros()).unwrap_or(u64::MAX),
+        );
+        if spent.as_secs_f64() > seconds(sound.len() as u64) {
+            Counters::add(&counters.late, 1);
+        }
+        Counters::add(&counters.samples, sound.len() as u64);
+        self.follow(events);
+        if let Err(error) = result {
+            self.outlet.fault("recogniser", &error.to_string());
+            self.pipeline.cancel();
+            return self.close();
+        }
+        if let Some(open) = &mut self.open {
+            open.heard += sound.len() as u64;
+            if open.limit.is_some_and(|limit| open.heard >= limit) {
+                return self.finish();
+            }
+        }
+        self.close_if_done();
+    }
+
+    /// Passes events on and learns from them how the session goes.
+    pub(super) fn follow(&mut self, events: Vec<Event>) {
+        for event in events {
+            if let Some(open) = &mut self.open {
+                match &event.kind {
+                    EventKind::WakeDetected { .. } => open.awake = true,
+                    EventKind::SpeechStarted => open.limit = None,
+                    EventKind::IntentRecognized { .. } | EventKind::Rejected { .. } => {
+                        open.awake = false;
+                        open.done = open.mode == ListenMode::PushToTalk;
+                    }
+                    _ => {}
+                }
+            }
+            self.outlet.emit(event);
+        }
+    }
+}
