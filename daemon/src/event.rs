@@ -252,6 +252,8 @@ pub enum Reason {
     LowConfidence,
     /// It went on for longer than any command.
     TooLong,
+    /// At an open microphone: it follows other talk without a pause.
+    WithinTalk,
     /// The words are no command, or none that may be said now.
     NoCommand,
     /// The speaker took it back.
@@ -265,6 +267,7 @@ impl std::fmt::Display for Reason {
             Self::NotASentence => "not like any command",
             Self::LowConfidence => "not certain enough",
             Self::TooLong => "longer than any command",
+            Self::WithinTalk => "part of other talk",
             Self::NoCommand => "the words are no command",
             Self::Withdrawn => "withdrawn by the speaker",
         })

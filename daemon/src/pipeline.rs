@@ -4,7 +4,7 @@
 use crate::bridge::word_graph;
 use crate::config::ListenMode;
 use crate::ears::{Ears, EarsError};
-use crate::event::{Event, EventKind, Latency, Reason, Source, Stage};
+use crate::event::{Event, EventKind, Latency, Reason, SAMPLE_RATE, Source, Stage};
 use crate::mind::{Mind, Outcome, Reading};
 use crate::witness;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ pub enum Language {
     /// Exactly these sentences; they mean nothing.
     Sentences(WordGraph),
 }
+
+/// At an open microphone a command must be so far behind talk that is none; else it is a piece of it. In samples.
+const PAUSE: u64 = SAMPLE_RATE / 2;
 
 /// Least confidence of what is taken for said, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,6 +69,8 @@ struct Session {
     mode: ListenMode,
     /// The recogniser's count at the session's first sample.
     origin: u64,
+    /// How far the recogniser had counted when it last refused what was said.
+    refused: Option<u64>,
     /// The speaker was asked something: the next utterance is the answer, without button or wake phrase.
     answering: bool,
 }
@@ -96,6 +101,7 @@ impl Pipeline {
             zone,
             mode: ListenMode::PushToTalk,
             origin: 0,
+            refused: None,
             answering: false,
         };
         Self {
@@ -165,6 +171,7 @@ impl Pipeline {
             zone: zone.to_owned(),
             mode,
             origin: self.pushed,
+            refused: None,
             answering: false,
         };
         self.mind.begin(self.is_addressed());
@@ -233,12 +240,29 @@ impl Pipeline {
         self.session.mode != ListenMode::OpenMic
     }
 
+    /// Whether what is said now is surely meant for us.
+    fn is_awaited(&self) -> bool {
+        self.is_addressed() || self.session.answering
+    }
+
     /// How sure the recogniser must be now.
     fn threshold(&self) -> f32 {
-        if self.is_addressed() || self.session.answering {
+        if self.is_awaited() {
             self.thresholds.addressed
         } else {
             self.thresholds.open_microphone
+        }
+    }
+
+    /// Why a sentence does not count, if it does not.
+    fn objection(&self, recognition: &Recognition) -> Option<Reason> {
+        let refused = self.session.refused.filter(|_| !self.is_awaited());
+        if recognition.best().confidence < self.threshold() {
+            Some(Reason::LowConfidence)
+        } else if refused.is_some_and(|at| recognition.speech_start < at + PAUSE) {
+            Some(Reason::WithinTalk)
+        } else {
+            None
         }
     }
 
@@ -290,14 +314,18 @@ impl Pipeline {
                 );
             }
             SpeechEvent::Rejected { at, reason, best } => {
+                self.session.refused = Some(at);
                 let reason = witness::reason(reason);
                 self.mishear(self.time(at), reason, best.as_ref(), sink)?;
             }
-            SpeechEvent::Final(doubtful) if doubtful.best().confidence < self.threshold() => {
-                let at = self.time(doubtful.decided_at);
-                self.mishear(at, Reason::LowConfidence, Some(&doubtful), sink)?;
-            }
-            SpeechEvent::Final(recognition) => self.understand(&recognition, spent, sink)?,
+            SpeechEvent::Final(recognition) => match self.objection(&recognition) {
+                Some(reason) => {
+                    self.session.refused = Some(recognition.decided_at);
+                    let at = self.time(recognition.decided_at);
+                    self.mishear(at, reason, Some(&recognition), sink)?;
+                }
+                None => self.understand(&recognition, spent, sink)?,
+            },
         }
         Ok(())
     }

@@ -42,7 +42,8 @@ impl Service {
         service
     }
 
-    /// Starts `vocard` and waits for nothing.
+    /// Starts `vocard` and waits for nothing. Its power level is the ordinary one, however busy the machine is with
+    /// other tests, unless `environment` says otherwise.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -60,6 +61,7 @@ impl Service {
             .arg(dir.path().join("vocar.toml"))
             .env("NOTIFY_SOCKET", dir.path().join("notify"))
             .env("VOCAR_BUS__ADDRESS", bus.address())
+            .env("VOCAR_HARDWARE__POWER_LEVEL", "balanced")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(log);

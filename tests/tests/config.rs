@@ -33,6 +33,11 @@ fn a_wrong_file_stops_the_start_with_exit_code_2() {
     let cases = [
         ("[listen]\nmode = \"shout\"\n", "mode"),
         ("[listen]\ntimeout_s = 900\n", "listen.timeout_s"),
+        ("[hardware]\nprofile = \"toaster\"\n", "raspberry-pi-5"),
+        (
+            "[hardware]\nsysroot = \"/nonexistent\"\n",
+            "hardware.sysroot",
+        ),
         ("[lisen]\n", "lisen"),
         ("[listen\n", "vocar.toml"),
     ];

@@ -20,20 +20,24 @@ fn recording(name: &str) -> PathBuf {
 
 /// A recording as samples at the microphone's rate, with silence around it.
 fn samples(name: &str) -> Vec<f32> {
+    let silence = vec![0.0; RATE as usize];
+    [silence.clone(), spoken(name), silence].concat()
+}
+
+/// A recording as samples at the microphone's rate.
+fn spoken(name: &str) -> Vec<f32> {
     let mut reader = hound::WavReader::open(recording(name)).unwrap();
     assert_eq!(reader.spec().sample_rate, RATE);
-    let silence = vec![0.0; RATE as usize];
-    let spoken: Vec<f32> = reader
+    reader
         .samples::<i16>()
         .map(|sample| f32::from(sample.unwrap()) / 32768.0)
-        .collect();
-    [silence.clone(), spoken, silence].concat()
+        .collect()
 }
 
 struct Car {
     sound: SoundServer,
     _bus: Bus,
-    _service: Service,
+    service: Service,
     _connection: Connection,
     assistant: VoiceAssistant1Proxy<'static>,
 }
@@ -63,7 +67,7 @@ async fn car(config: &str, skipped: &str) -> Option<Car> {
     Some(Car {
         sound,
         _bus: bus,
-        _service: service,
+        service,
         _connection: connection,
         assistant,
     })
@@ -75,6 +79,21 @@ impl Car {
         while self.assistant.state().await.unwrap() != wanted {
             assert!(begin.elapsed() < LIMIT, "the state never became {wanted}");
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn microphone_becomes_well(&self, well: bool) {
+        let begin = std::time::Instant::now();
+        loop {
+            let health = self.assistant.health().await.unwrap();
+            if (String::try_from(health["microphone"].clone()).unwrap() == "ok") == well {
+                return;
+            }
+            assert!(
+                begin.elapsed() < LIMIT,
+                "Health never says that the microphone is well: {well}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
@@ -161,18 +180,7 @@ async fn an_open_microphone_outlasts_its_device() {
     );
 
     car.sound.kill();
-    let begin = std::time::Instant::now();
-    loop {
-        let health = car.assistant.health().await.unwrap();
-        if String::try_from(health["microphone"].clone()).unwrap() != "ok" {
-            break;
-        }
-        assert!(
-            begin.elapsed() < LIMIT,
-            "Health does not say that the microphone is gone"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    car.microphone_becomes_well(false).await;
     assert!(
         !car.assistant
             .interpret_text("turn on the radio", HashMap::new())
@@ -183,15 +191,7 @@ async fn an_open_microphone_outlasts_its_device() {
     soon("the typed intent", intents.next()).await;
 
     car.sound.restart();
-    let begin = std::time::Instant::now();
-    loop {
-        let health = car.assistant.health().await.unwrap();
-        if String::try_from(health["microphone"].clone()).unwrap() == "ok" {
-            break;
-        }
-        assert!(begin.elapsed() < LIMIT, "the microphone does not come back");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    car.microphone_becomes_well(true).await;
     car.sound.play(&samples("open-window.wav"));
     assert_eq!(
         *soon("the second intent", intents.next())
@@ -201,6 +201,92 @@ async fn an_open_microphone_outlasts_its_device() {
             .name(),
         "window.open"
     );
+}
+
+#[tokio::test]
+async fn half_a_sentence_is_lost_with_its_device() {
+    let config = "[listen]\nstart = \"open-mic\"\n[audio]\nretry_s = 0.2\n";
+    let Some(mut car) = car(config, "a microphone that vanishes within a sentence").await else {
+        return;
+    };
+    let mut intents = car.assistant.receive_intent_recognized().await.unwrap();
+    car.state_becomes("listening").await;
+    let silence = vec![0.0; RATE as usize];
+    let sentence = spoken("set-temperature.wav");
+    let (begin, end) = sentence.split_at(sentence.len() / 2);
+    car.sound.play(&[&silence, begin].concat());
+    car.sound.kill();
+    car.microphone_becomes_well(false).await;
+    car.sound.restart();
+    car.microphone_becomes_well(true).await;
+    car.sound.play(&[end, &silence].concat());
+    let joined = tokio::time::timeout(Duration::from_millis(500), intents.next()).await;
+    assert!(joined.is_err(), "two halves became a command");
+    car.sound.play(&samples("set-temperature.wav"));
+    assert_eq!(
+        *soon("the whole sentence", intents.next())
+            .await
+            .args()
+            .unwrap()
+            .name(),
+        "climate.set_temperature"
+    );
+}
+
+#[tokio::test]
+async fn sound_that_cannot_be_processed_in_time_is_counted_and_said() {
+    let config = "[listen]\nstart = \"open-mic\"\n";
+    let Some(car) = car(config, "an inference thread that is held up").await else {
+        return;
+    };
+    let mut intents = car.assistant.receive_intent_recognized().await.unwrap();
+    car.state_becomes("listening").await;
+    // The ring holds four seconds.
+    if let Err(error) = held(&car.service, "vocar-inference", Duration::from_secs(7)) {
+        eprintln!(
+            "SKIPPED: holding up the inference thread: ptrace is not permitted here: {error}"
+        );
+        return;
+    }
+    let begin = std::time::Instant::now();
+    loop {
+        let metrics = car.assistant.metrics().await.unwrap();
+        if u64::try_from(metrics["dropped_frames"].clone()).unwrap() > 0 {
+            break;
+        }
+        assert!(begin.elapsed() < LIMIT, "no lost frame is counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let log = car.service.errors();
+    assert!(log.contains("audio lost"), "{log}");
+    car.sound.play(&samples("open-window.wav"));
+    soon("a command after the loss", intents.next()).await;
+}
+
+/// Stops one thread of the service for a while; the others go on.
+fn held(service: &Service, thread: &str, time: Duration) -> std::io::Result<()> {
+    let tasks = format!("/proc/{}/task", service.pid());
+    let task = std::fs::read_dir(tasks)?
+        .filter_map(|entry| entry.ok()?.path().into())
+        .find(|task| {
+            std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == thread)
+        })
+        .unwrap_or_else(|| panic!("no thread is called {thread}"));
+    let id: i32 = task.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let request = |what| {
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: none of the requests used here reads or writes memory through the two last arguments.
+        match unsafe { libc::ptrace(what, id, nothing, nothing) } {
+            -1 => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    };
+    request(libc::PTRACE_SEIZE)?;
+    request(libc::PTRACE_INTERRUPT)?;
+    // SAFETY: the status is not asked for; the thread is this thread's tracee.
+    unsafe { libc::waitpid(id, std::ptr::null_mut(), libc::__WALL) };
+    std::thread::sleep(time);
+    request(libc::PTRACE_DETACH)
 }
 
 #[tokio::test]

@@ -52,10 +52,10 @@ pub fn execute(common: &Common) -> Result<(), Failure> {
             .iter()
             .map(|finding| json!({"what": finding.what, "ok": finding.well, "text": finding.text}))
             .collect();
-        println!("{}", json!({"ok": well, "findings": list}));
+        tell!("{}", json!({"ok": well, "findings": list}));
     } else {
         for finding in &findings {
-            println!(
+            tell!(
                 "{:5} {:14} {}",
                 if finding.well { "ok" } else { "FAULT" },
                 finding.what,

@@ -65,9 +65,9 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let domain = load(common, dir)?;
     match &arguments.action {
         Action::Sample { count, .. } => {
-            println!("text\tintent\tslots");
+            tell!("text\tintent\tslots");
             for sample in sample(&domain, &entities, extra.seed, *count) {
-                println!(
+                tell!(
                     "{}\t{}\t{}",
                     sample.text,
                     sample.intent,
@@ -79,9 +79,9 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         Action::Check { samples, .. } => {
             let report = check(&domain, &entities, extra.seed, *samples);
             if common.json {
-                println!("{}", json!(report));
+                tell!("{}", json!(report));
             } else {
-                println!(
+                tell!(
                     "{}: {} intents, {} templates, {} with a VSS path; graph of {} nodes and {} arcs, {} words",
                     report.domain,
                     report.intents,
@@ -96,9 +96,10 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
                         .understood
                         .as_ref()
                         .map_or("nothing", |sample| sample.intent.as_str());
-                    println!(
+                    tell!(
                         "conflict: \"{}\" means {}, understood as {other}",
-                        conflict.meant.text, conflict.meant.intent
+                        conflict.meant.text,
+                        conflict.meant.intent
                     );
                 }
             }

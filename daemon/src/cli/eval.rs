@@ -14,14 +14,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use vocar_speech::source::AudioSource;
 
 /// Options of `eval`.
-///
-/// Prints one object. `asked` rows have an intent, or a sentence with --sentences; of them `accepted_right` are right
-/// (the sentence word for word; the intent with all slots, once), `accepted_wrong` were taken for something else, and
-/// `rejected` is the number of those from which nothing came. `wer` counts the words of rejected rows as deletions.
-/// `false_intents` and `false_intents_per_hour` are about the other rows. `latency_ms` is from the end of the last word
-/// to the intent, with --sentences to the transcript. `rtf` is computing time a second of audio.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub struct Arguments {
     /// Table with the columns path and text, and for commands intent and slots (JSON object).
     manifest: PathBuf,
@@ -64,7 +57,7 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let (cpu, rss) = cost();
     let sums = report.to_json(cpu, rss);
     if common.json {
-        println!("{sums}");
+        tell!("{sums}");
     } else {
         show::table(&sums);
     }

@@ -36,9 +36,9 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     if common.json {
         let json = serde_json::to_string(&choice)
             .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
-        println!("{json}");
+        tell!("{json}");
     } else {
-        print!("{}", explain(&choice));
+        tell!("{}", explain(&choice).trim_end());
     }
     Ok(())
 }

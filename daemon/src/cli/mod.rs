@@ -1,5 +1,10 @@
 //! The command line `vocar`: one module a command, each printing for people or, with `--json`, for programs.
 
+/// Prints one line, formatted like `println!`; a reader that has gone ends the program and is no failure.
+macro_rules! tell {
+    ($($text:tt)*) => { $crate::cli::show::line(&format!($($text)*)) };
+}
+
 mod doctor;
 mod domain;
 mod eval;
@@ -99,6 +104,13 @@ enum Command {
     /// Play recordings (or `-`, standard input) through the pipeline and print what is understood.
     Run(run::Arguments),
     /// Measure on a manifest: word error, acceptance, latency, computing time.
+    ///
+    /// Prints one object. Rows that are asked about (`asked`) have an intent or, with --sentences, a sentence: of them
+    /// `accepted_right` is the share that is right (the sentence word for word; the intent once and with all slots),
+    /// `accepted_wrong` the share taken for something else, `rejected` the number from which nothing came; `wer` counts
+    /// the words of rejected rows as deletions. `false_intents` and `false_intents_per_hour` are about the other rows.
+    /// `latency_ms` is from the end of the last word to the intent or, with --sentences, to the transcript; `rtf` is
+    /// computing time for a second of audio.
     Eval(eval::Arguments),
     /// Listen through the service once and print what it understands.
     Listen(listen::Arguments),

@@ -5,7 +5,6 @@ use crate::bus::VoiceAssistant1Proxy;
 use clap::Args;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use std::io::Write;
 use std::time::Duration;
 
 /// Options of `monitor`.
@@ -113,13 +112,7 @@ pub fn print(json: bool, line: &Value) {
     } else {
         readable(line)
     };
-    // Nobody reads any more: the pipe is closed, and the next signal ends the program by SIGPIPE's error.
-    if writeln!(std::io::stdout(), "{text}")
-        .and_then(|()| std::io::stdout().flush())
-        .is_err()
-    {
-        std::process::exit(0);
-    }
+    show::line(&text);
 }
 
 fn readable(line: &Value) -> String {

@@ -18,12 +18,12 @@ impl Printer {
     /// Names the recording that the next events are about.
     pub fn heading(&self, path: &Path) {
         if self.json {
-            println!(
+            tell!(
                 "{}",
                 serde_json::json!({"event": "recording", "path": path.display().to_string()})
             );
         } else {
-            println!("{}", path.display());
+            tell!("{}", path.display());
         }
     }
 
@@ -38,10 +38,10 @@ impl Printer {
             if (self.trace || is_outcome(&event.kind))
                 && let Ok(json) = event.to_json()
             {
-                println!("{json}");
+                tell!("{json}");
             }
         } else if let Some(line) = self.line(event) {
-            println!("  {:8.2} s  {line}", event.seconds());
+            tell!("  {:8.2} s  {line}", event.seconds());
         }
         result
     }

@@ -45,12 +45,12 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         readings
     };
     if common.json {
-        println!("{}", json!({"text": text, "intents": readings}));
+        tell!("{}", json!({"text": text, "intents": readings}));
     } else if readings.is_empty() {
-        println!("not understood: {text}");
+        tell!("not understood: {text}");
     } else {
         for reading in &readings {
-            println!("{}", one_line(reading));
+            tell!("{}", one_line(reading));
         }
     }
     if readings.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::bus::Dict;
 use serde_json::{Map, Value};
+use std::io::Write;
 use zbus::Variant;
 
 /// `a{sv}` as JSON, keys in order.
@@ -44,9 +45,25 @@ pub fn json(variant: &Variant<'_>) -> Value {
     }
 }
 
+/// Prints one line. Ends the program when nobody reads any more.
+pub fn line(text: &str) {
+    text_of(&format!("{text}\n"));
+}
+
+fn text_of(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .is_err()
+    {
+        std::process::exit(0);
+    }
+}
+
 /// An object as lines of `name  value`, inner objects indented.
 pub fn table(value: &Value) {
-    print!("{}", lines(value, 0));
+    text_of(&lines(value, 0));
 }
 
 fn lines(value: &Value, depth: usize) -> String {

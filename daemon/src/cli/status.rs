@@ -22,7 +22,7 @@ pub async fn execute(common: &Common) -> Result<(), Failure> {
         "metrics": show::dict(&service.metrics().await?),
     });
     if common.json {
-        println!("{status}");
+        tell!("{status}");
     } else {
         show::table(&status);
     }

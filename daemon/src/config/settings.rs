@@ -183,7 +183,7 @@ impl Default for Listen {
             wake_phrases: vec!["hey vocar".into()],
             timeout_s: 8.0,
             min_confidence: 0.2,
-            open_mic_confidence: 0.7,
+            open_mic_confidence: 0.85,
             confirm_below: 0.0,
         }
     }

@@ -1,0 +1,291 @@
+//! Sessions on recordings: wake phrase, buttons, questions, doubt, and sound that breaks off.
+
+use vocar_daemon::assembly;
+use vocar_daemon::config::{ListenMode, Settings};
+use vocar_daemon::event::{Event, EventKind, Reason, Stage, Turn};
+use vocar_daemon::pipeline::{Language, Pipeline, Thresholds};
+use vocar_inference::Precision;
+use vocar_speech::resample::Resampler;
+use vocar_speech::source::AudioSource;
+use vocar_tests::{repository, speech_bundle};
+
+/// Samples (16 kHz) given at a time.
+const PIECE: usize = 320;
+/// Samples a second.
+const SECOND: usize = 16_000;
+
+/// The pipeline as shipped, for the car domain.
+fn pipeline(skipped: &str) -> Option<Pipeline> {
+    pipeline_with(assembly::thresholds(&Settings::default()), skipped)
+}
+
+fn pipeline_with(thresholds: Thresholds, skipped: &str) -> Option<Pipeline> {
+    let bundle = speech_bundle(skipped)?;
+    let mut settings = Settings::default();
+    settings.model.dir = bundle;
+    let mind = assembly::mind(&settings).unwrap();
+    let mut pipeline = Pipeline::new(mind, Language::Domains, thresholds, "driver".into());
+    let ears = assembly::ears(&settings, &pipeline.words(), Precision::F32).unwrap();
+    pipeline.set_ears(Some(ears));
+    Some(pipeline)
+}
+
+/// A recording at 16 kHz.
+fn samples(name: &str) -> Vec<f32> {
+    let path = repository().join("tests/recordings").join(name);
+    let mut source = AudioSource::open(&path).unwrap();
+    let mut resampler = Resampler::new(source.rate()).unwrap();
+    let mut samples = Vec::new();
+    while let Some(chunk) = source.next_chunk().unwrap() {
+        resampler.push(chunk, &mut samples).unwrap();
+    }
+    resampler.flush(&mut samples).unwrap();
+    samples
+}
+
+fn silence(seconds: f64) -> Vec<f32> {
+    vec![0.0; (seconds * SECOND as f64) as usize]
+}
+
+/// Plays sound without ending it.
+fn play(pipeline: &mut Pipeline, sound: &[f32]) -> Vec<Event> {
+    let mut events = Vec::new();
+    for piece in sound.chunks(PIECE) {
+        pipeline
+            .push(piece, &mut |event| events.push(event))
+            .unwrap();
+    }
+    events
+}
+
+/// A whole session.
+fn session(pipeline: &mut Pipeline, id: u64, mode: ListenMode, sound: &[f32]) -> Vec<Event> {
+    pipeline.begin(id, "driver", mode).unwrap();
+    let mut events = play(pipeline, sound);
+    pipeline.finish(&mut |event| events.push(event)).unwrap();
+    events
+}
+
+fn intents(events: &[Event]) -> Vec<&str> {
+    events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::IntentRecognized { intent, .. } => Some(intent.name.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn wakes(events: &[Event]) -> usize {
+    let wake = |event: &&Event| matches!(event.kind, EventKind::WakeDetected { .. });
+    events.iter().filter(wake).count()
+}
+
+fn rejections(events: &[Event]) -> Vec<(Stage, Reason)> {
+    events
+        .iter()
+        .filter_map(|event| match event.kind {
+            EventKind::Rejected { stage, reason, .. } => Some((stage, reason)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_command_in_one_breath_with_the_wake_phrase_counts() {
+    let Some(mut pipeline) = pipeline("the wake phrase") else {
+        return;
+    };
+    let sound = [samples("sessions/wake-radio.opus"), silence(1.0)].concat();
+    let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
+    assert_eq!(wakes(&events), 1, "{events:?}");
+    assert_eq!(intents(&events), ["media.set_source"], "{events:?}");
+    let before = |kind: fn(&EventKind) -> bool| events.iter().position(|event| kind(&event.kind));
+    assert!(
+        before(|kind| matches!(kind, EventKind::WakeDetected { .. }))
+            < before(|kind| matches!(kind, EventKind::FinalTranscript { .. }))
+    );
+}
+
+#[test]
+fn the_wake_phrase_is_good_for_one_command() {
+    let Some(mut pipeline) = pipeline("a pause after the wake phrase") else {
+        return;
+    };
+    let (wake, command) = (
+        samples("sessions/wake.opus"),
+        samples("set-temperature.wav"),
+    );
+    let sound = [
+        wake,
+        silence(1.0),
+        command.clone(),
+        silence(1.5),
+        command,
+        silence(1.5),
+    ]
+    .concat();
+    let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
+    assert_eq!(wakes(&events), 1, "{events:?}");
+    assert_eq!(intents(&events), ["climate.set_temperature"], "{events:?}");
+}
+
+#[test]
+fn without_the_wake_phrase_nothing_is_taken_for_a_command() {
+    let Some(mut pipeline) = pipeline("commands without the wake phrase") else {
+        return;
+    };
+    for name in ["set-temperature.wav", "open-window.wav", "no-command.wav"] {
+        let sound = [samples(name), silence(1.0)].concat();
+        let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
+        let words = |event: &Event| {
+            !matches!(
+                event.kind,
+                EventKind::SpeechStarted | EventKind::SpeechEnded
+            )
+        };
+        assert!(!events.iter().any(words), "{name}: {events:?}");
+    }
+}
+
+#[test]
+fn one_button_is_one_command_and_the_next_button_another() {
+    let Some(mut pipeline) = pipeline("sessions in a row") else {
+        return;
+    };
+    for (id, name, intent) in [
+        (1, "set-temperature.wav", "climate.set_temperature"),
+        (2, "open-window.wav", "window.open"),
+    ] {
+        let spoken = samples(name);
+        let sound = [spoken.clone(), silence(1.0), spoken, silence(1.0)].concat();
+        let events = session(&mut pipeline, id, ListenMode::PushToTalk, &sound);
+        assert_eq!(intents(&events), [intent], "{events:?}");
+        assert_eq!(rejections(&events), [], "{events:?}");
+        for event in &events {
+            assert_eq!(event.session, id);
+            assert!(
+                event.at <= sound.len() as u64,
+                "times count from the session's first sample: {event:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_spoken_question_is_answered_by_voice() {
+    let Some(mut pipeline) = pipeline("a question and its answer") else {
+        return;
+    };
+    for mode in [ListenMode::PushToTalk, ListenMode::OpenMic] {
+        let sound = [
+            samples("sessions/ask-temperature.opus"),
+            silence(1.5),
+            samples("sessions/answer-temperature.opus"),
+            silence(1.0),
+        ]
+        .concat();
+        let events = session(&mut pipeline, 1, mode, &sound);
+        let asked = events.iter().find_map(|event| match &event.kind {
+            EventKind::DialogueTurn { turn, prompt, .. } => Some((*turn, prompt.clone())),
+            _ => None,
+        });
+        let (turn, prompt) = asked.expect("a question");
+        assert_eq!(turn, Turn::Slot);
+        assert!(prompt.contains("temperature"), "{prompt}");
+        assert_eq!(intents(&events), ["climate.set_temperature"], "{events:?}");
+        let slots = events.iter().find_map(|event| match &event.kind {
+            EventKind::IntentRecognized { intent, .. } => {
+                Some(serde_json::to_value(&intent.slots).unwrap())
+            }
+            _ => None,
+        });
+        assert_eq!(
+            slots.unwrap()["temperature"]["temperature"]["degrees"],
+            21.0
+        );
+        assert_eq!(rejections(&events), [], "{mode:?}: {events:?}");
+    }
+}
+
+#[test]
+fn silence_after_a_question_ends_it() {
+    let Some(mut pipeline) = pipeline("a question that nobody answers") else {
+        return;
+    };
+    let sound = [samples("sessions/ask-temperature.opus"), silence(10.0)].concat();
+    let events = session(&mut pipeline, 1, ListenMode::PushToTalk, &sound);
+    assert_eq!(intents(&events), [""; 0]);
+    assert_eq!(
+        rejections(&events),
+        [(Stage::Recogniser, Reason::NoSpeech)],
+        "{events:?}"
+    );
+    assert!(!pipeline.mind().is_asking());
+}
+
+#[test]
+fn an_open_microphone_asks_for_more_confidence() {
+    let thresholds = Thresholds {
+        addressed: 0.2,
+        open_microphone: 1.0,
+    };
+    let Some(mut pipeline) = pipeline_with(thresholds, "confidence by the way of listening") else {
+        return;
+    };
+    let sound = [samples("open-window.wav"), silence(1.0)].concat();
+    let events = session(&mut pipeline, 1, ListenMode::PushToTalk, &sound);
+    assert_eq!(intents(&events), ["window.open"], "{events:?}");
+
+    let events = session(&mut pipeline, 2, ListenMode::OpenMic, &sound);
+    assert_eq!(intents(&events), [""; 0], "{events:?}");
+    let refused = events.iter().find_map(|event| match &event.kind {
+        EventKind::Rejected {
+            reason,
+            text,
+            heard,
+            ..
+        } => Some((*reason, text.clone(), heard.clone())),
+        _ => None,
+    });
+    let (reason, text, heard) = refused.expect("a rejection");
+    assert_eq!(reason, Reason::LowConfidence);
+    assert_eq!(text.as_deref(), Some("open the driver window"));
+    let heard = heard.unwrap();
+    let words: Vec<&str> = heard.words.iter().map(|word| word.text.as_str()).collect();
+    assert_eq!(words, ["open", "the", "driver", "window"]);
+    assert_eq!(heard.candidates[0].text, "open the driver window");
+    assert!(heard.candidates[0].evidence.frames > 0 && heard.stages.steps > 0);
+}
+
+/// What the service does when the microphone is lost: the same session begins anew.
+#[test]
+fn sound_that_breaks_off_is_no_half_of_the_next_sentence() {
+    let Some(mut pipeline) = pipeline("a sentence cut by a lost microphone") else {
+        return;
+    };
+    let sentence = samples("set-temperature.wav");
+    let (begin, end) = sentence.split_at(sentence.len() / 2);
+    pipeline.begin(1, "driver", ListenMode::OpenMic).unwrap();
+    let mut events = play(&mut pipeline, begin);
+    pipeline.begin(1, "driver", ListenMode::OpenMic).unwrap();
+    events.extend(play(&mut pipeline, &[end, &silence(1.0)].concat()));
+    assert_eq!(intents(&events), [""; 0], "{events:?}");
+    pipeline.begin(1, "driver", ListenMode::OpenMic).unwrap();
+    let events = play(&mut pipeline, &[sentence, silence(1.0)].concat());
+    assert_eq!(intents(&events), ["climate.set_temperature"], "{events:?}");
+}
+
+#[test]
+fn a_piece_of_other_talk_is_no_command() {
+    let Some(mut pipeline) = pipeline("commands within other talk") else {
+        return;
+    };
+    let (talk, command) = (samples("no-command.wav"), samples("set-temperature.wav"));
+    for (pause, meant) in [(0.1, false), (2.0, true)] {
+        let sound = [talk.clone(), silence(pause), command.clone(), silence(1.5)].concat();
+        let events = session(&mut pipeline, 1, ListenMode::OpenMic, &sound);
+        assert_eq!(intents(&events).len(), usize::from(meant), "{events:?}");
+        assert!(!rejections(&events).is_empty(), "{events:?}");
+    }
+}
