@@ -44,7 +44,17 @@ fn everyday_sentences_mean_what_people_mean() {
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
     {
-        let (text, meant) = line.split_once(" => ").unwrap();
+        let (said, meant) = line.split_once(" => ").unwrap();
+        // Behind an `@`: what counts only once the assistant has been addressed, and must not at an open microphone.
+        let addressed = said.strip_prefix("@ ");
+        let text = addressed.unwrap_or(said);
+        let open = understander.understand(text, &Context::open_microphone());
+        let found = if addressed.is_some() {
+            assert!(open.is_empty(), "{text} counts at an open microphone");
+            understander.understand(text, &Context::addressed())
+        } else {
+            open
+        };
         let mut parts = meant.split(' ');
         let intent = parts.next().unwrap();
         let slots: BTreeMap<String, String> = parts
@@ -52,10 +62,7 @@ fn everyday_sentences_mean_what_people_mean() {
             .map(|(n, v)| (n.to_string(), v.to_string()))
             .collect();
         lines += 1;
-        match understander
-            .understand(text, &Context::open_microphone())
-            .first()
-        {
+        match found.first() {
             None => wrong.push(format!("{text}: refused")),
             Some(got) => {
                 let got_slots = got
