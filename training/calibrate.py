@@ -17,12 +17,23 @@ from training.bundle import BUNDLE
 
 MARGIN_LIMIT = 1.0
 WORST_LIMIT = -6.0
+#: Frames of 30 ms within words.
+LENGTH_LIMIT = 60.0
 
 
 def read(path: Path, wrong: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Features [rows, 4] (ratio, worst word, margin, 1) and whether each row is right."""
+    """Features [rows, 5] (ratio, worst word, margin, length, 1) and whether each row is right."""
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
-    features = [[float(r[1]), max(WORST_LIMIT, float(r[2])), min(MARGIN_LIMIT, float(r[3])), 1.0] for r in rows]
+    features = [
+        [
+            float(r[1]),
+            max(WORST_LIMIT, float(r[2])),
+            min(MARGIN_LIMIT, float(r[3])),
+            min(1.0, float(r[4]) / LENGTH_LIMIT),
+            1.0,
+        ]
+        for r in rows
+    ]
     return np.array(features), np.array([0 if wrong else int(r[0]) for r in rows])
 
 
@@ -52,7 +63,7 @@ def main() -> None:
     other = [read(path, wrong=True) for path in args.background]
     features = np.concatenate([f for f, _ in spoken + other])
     right = np.concatenate([r for _, r in spoken + other])
-    ratio, worst, margin, offset = fit(features, right)
+    ratio, worst, margin, length, offset = fit(features, right)
     slope = ratio + worst
     values = {
         "slope": slope,
@@ -60,13 +71,15 @@ def main() -> None:
         "worst_word": worst / slope,
         "margin": margin / slope,
         "margin_limit": MARGIN_LIMIT,
+        "length": length / slope,
+        "length_limit": LENGTH_LIMIT,
     }
     path = args.bundle / "manifest.toml"
     lines = "\n".join(f"{key} = {value:.4f}" for key, value in values.items())
     text = re.sub(r"(?<=\[confidence\]\n).*?(?=\n\n)", lines, path.read_text(encoding="utf-8"), flags=re.S)
     path.write_text(text, encoding="utf-8")
 
-    score = 1 / (1 + np.exp(-features @ np.array([ratio, worst, margin, offset])))
+    score = 1 / (1 + np.exp(-features @ np.array([ratio, worst, margin, length, offset])))
     first = sum(len(r) for _, r in spoken)
     print("threshold  right accepted  wrong sentence  background accepted")
     for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):

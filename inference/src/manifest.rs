@@ -115,7 +115,8 @@ pub struct Background {
 }
 
 /// `confidence = 1 / (1 + exp(-(slope * x + offset)))` with
-/// `x = (1 - worst_word) * ratio + worst_word * worst word's ratio + margin * min(margin to the next, margin_limit)`.
+/// `x = (1 - worst_word) * ratio + worst_word * worst word's ratio + margin * min(margin to the next, margin_limit)
+/// + length * min(frames / length_limit, 1)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Confidence {
     /// Steepness of the curve.
@@ -131,6 +132,12 @@ pub struct Confidence {
     /// Margins beyond this say no more, nats a frame.
     #[serde(default = "one")]
     pub margin_limit: f32,
+    /// Weight of the length: a long sentence does not fit by chance.
+    #[serde(default)]
+    pub length: f32,
+    /// Frames of speech beyond which length says no more.
+    #[serde(default = "one")]
+    pub length_limit: f32,
 }
 
 fn one() -> f32 {

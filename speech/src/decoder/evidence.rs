@@ -30,6 +30,10 @@ pub struct ConfidenceScale {
     pub margin: f32,
     /// Margins beyond this say no more, nats a frame.
     pub margin_limit: f32,
+    /// Weight of [`Evidence::frames`] over `length_limit`, at most 1: a long sentence does not fit by chance.
+    pub length: f32,
+    /// Frames beyond this say no more.
+    pub length_limit: f32,
 }
 
 impl ConfidenceScale {
@@ -41,6 +45,8 @@ impl ConfidenceScale {
             worst_word: confidence.worst_word,
             margin: confidence.margin,
             margin_limit: confidence.margin_limit,
+            length: confidence.length,
+            length_limit: confidence.length_limit,
         }
     }
 
@@ -51,12 +57,13 @@ impl ConfidenceScale {
             .margin
             .unwrap_or(self.margin_limit)
             .min(self.margin_limit);
-        self.curve(fit + self.margin * margin)
+        let length = (evidence.frames as f32 / self.length_limit).min(1.0);
+        self.curve(fit + self.margin * margin + self.length * length)
     }
 
-    /// Confidence in one word by its own ratio, 0 to 1.
+    /// Confidence in one word by its own ratio, 0 to 1: as if the rest of the evidence could not be better.
     pub fn word(&self, ratio: f32) -> f32 {
-        self.curve(ratio + self.margin * self.margin_limit)
+        self.curve(ratio + self.margin * self.margin_limit + self.length)
     }
 
     fn curve(&self, x: f32) -> f32 {
@@ -73,6 +80,8 @@ impl Default for ConfidenceScale {
             worst_word: 0.5,
             margin: 0.0,
             margin_limit: 1.0,
+            length: 0.0,
+            length_limit: 60.0,
         }
     }
 }
@@ -85,6 +94,7 @@ mod tests {
     fn confidence_grows_with_every_part_of_the_evidence() {
         let scale = ConfidenceScale {
             margin: 0.5,
+            length: 0.5,
             ..ConfidenceScale::default()
         };
         let base = Evidence {
@@ -109,6 +119,7 @@ mod tests {
                 margin: None,
                 ..base
             },
+            Evidence { frames: 50, ..base },
         ] {
             assert!(scale.sentence(&better) > confidence, "{better:?}");
         }
