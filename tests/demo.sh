@@ -49,7 +49,7 @@ pcm.!default {
 }
 ALSA
 env -u PULSE_SERVER HOME="$room" pulseaudio -n --daemonize=no --exit-idle-time=-1 --disable-shm=yes --use-pid-file=no \
-    --realtime=no --high-priority=no -L "module-null-sink sink_name=cabin rate=48000 channels=2" \
+    --realtime=no --high-priority=no -L "module-null-sink sink_name=cabin rate=48000 channels=2 norewinds=1" \
     -L "module-native-protocol-unix auth-anonymous=1 socket=$room/sound" >"$room/sound.log" 2>&1 &
 children+=($!)
 await 20 pactl info || give_up "the private sound server does not start" sound.log
