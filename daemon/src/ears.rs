@@ -109,6 +109,11 @@ impl Ears {
         self.recogniser.set_graph(graph);
     }
 
+    /// Whether speech is awaited and none has begun: the time to listen for other words.
+    pub fn awaiting(&self) -> bool {
+        self.recogniser.awaiting()
+    }
+
     /// Begins a session: sample times count from here.
     pub fn listen(&mut self, mode: Mode) {
         self.recogniser.listen(mode);

@@ -186,7 +186,18 @@ impl Pipeline {
     /// [`EarsError`] when recognition fails; nothing is heard without ears.
     pub fn push(&mut self, samples: &[f32], sink: &mut Sink<'_>) -> Result<(), EarsError> {
         self.pushed += samples.len() as u64;
+        self.take_up_changes()?;
         self.with_ears(sink, |ears, heard| ears.push(samples, heard))
+    }
+
+    /// Between two utterances: listens for what has come to be sayable since the last one.
+    fn take_up_changes(&mut self) -> Result<(), GrammarError> {
+        let between = self.ears.as_ref().is_some_and(Ears::awaiting);
+        let addressed = self.is_addressed();
+        if between && !self.mind.is_asking() && self.graphs.of(addressed).is_none() {
+            self.tune()?;
+        }
+        Ok(())
     }
 
     /// The audio has ended: decides on what was heard.

@@ -5,6 +5,7 @@ use vocar_daemon::config::{ListenMode, Settings};
 use vocar_daemon::event::{Event, EventKind, Reason, Stage, Turn};
 use vocar_daemon::pipeline::{Language, Pipeline, Thresholds};
 use vocar_inference::Precision;
+use vocar_nlu::EntityValue;
 use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 use vocar_tests::{repository, speech_bundle};
@@ -288,4 +289,20 @@ fn a_piece_of_other_talk_is_no_command() {
         assert_eq!(intents(&events).len(), usize::from(meant), "{events:?}");
         assert!(!rejections(&events).is_empty(), "{events:?}");
     }
+}
+
+#[test]
+fn names_that_arrive_while_listening_are_heard_from_the_next_sentence_on() {
+    let Some(mut pipeline) = pipeline("names that arrive while listening") else {
+        return;
+    };
+    let sound = [samples("call.opus"), silence(1.5)].concat();
+    pipeline.begin(1, "driver", ListenMode::PushToTalk).unwrap();
+    play(&mut pipeline, &silence(0.5));
+    let name = EntityValue::new("c5", ["Sarah Johnson"]);
+    pipeline
+        .change_mind(|mind| mind.set_entities("contact", &[name]))
+        .unwrap();
+    let events = play(&mut pipeline, &sound);
+    assert_eq!(intents(&events), ["phone.call"], "{events:?}");
 }

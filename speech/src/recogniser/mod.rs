@@ -215,6 +215,11 @@ impl Recogniser {
         !matches!(self.state, State::Off)
     }
 
+    /// Whether speech is awaited and none has begun.
+    pub fn awaiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+
     /// Samples pushed so far: the clock of all events.
     pub fn heard(&self) -> u64 {
         self.recent.heard()
