@@ -53,6 +53,8 @@ fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/aarch64
 # An emulated processor takes ten times as long: fewer random cases, each the same test.
 export PROPTEST_CASES=${PROPTEST_CASES:-32}
+# And fewer of the people's recordings.
+export VOCAR_EMULATED=1
 # Seconds on the wall say nothing about an emulated processor: the one unit test that bounds them is left out.
 echo "SKIPPED under emulation: thousands_of_sentences_compile_fast_and_are_told_apart (bounds the time on the wall)"
 cargo test --locked --no-fail-fast --profile cross --lib --test recordings \
