@@ -1,5 +1,6 @@
 //! `vocar eval MANIFEST`: how well it recognises, how fast, and at what cost.
 
+use super::decision::Decisions;
 use super::manifest::{self, Question, Row, normal};
 use super::report::{Outcome, Report};
 use super::{Code, Common, Failure, Sayable, local, mode, show};
@@ -29,7 +30,8 @@ pub struct Arguments {
     /// Seconds of silence after each recording, so that its end is found by ear and not by the end of the file.
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     tail: f64,
-    /// Print each recording's outcome, too, one JSON object a line on standard error.
+    /// Print each recording's outcome, too, one JSON object a line on standard error: among others `decisions`, every
+    /// sentence taken or refused with its confidence and times.
     #[arg(long)]
     each: bool,
     #[command(flatten)]
@@ -68,6 +70,7 @@ fn line(row: &Row, outcome: &Outcome, right: bool) -> Value {
     json!({
         "path": row.path.display().to_string(), "right": right, "text": row.text, "intent": row.intent,
         "heard": outcome.transcripts, "intents": outcome.intents, "latency_ms": outcome.latencies,
+        "seconds": outcome.seconds, "decisions": outcome.decisions,
     })
 }
 
@@ -93,6 +96,7 @@ fn listen(
     let mut listener = Listener {
         pipeline,
         outcome: Outcome::default(),
+        decisions: Decisions::default(),
         computing: Duration::ZERO,
         begin: Instant::now(),
         fed: 0,
@@ -104,12 +108,14 @@ fn listen(
     listener.outcome.seconds = seconds(listener.fed);
     listener.silence(arguments.tail)?;
     listener.finish()?;
+    listener.outcome.decisions = listener.decisions.into_vec();
     Ok((listener.outcome, listener.computing))
 }
 
 struct Listener<'a> {
     pipeline: &'a mut Pipeline,
     outcome: Outcome,
+    decisions: Decisions,
     computing: Duration,
     begin: Instant,
     /// Samples fed so far.
@@ -156,6 +162,7 @@ impl Listener<'_> {
 
     fn take(&mut self, events: Vec<Event>) {
         for event in events {
+            self.decisions.take(&event);
             match event.kind {
                 EventKind::FinalTranscript {
                     text,

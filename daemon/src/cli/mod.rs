@@ -5,6 +5,7 @@ macro_rules! tell {
     ($($text:tt)*) => { $crate::cli::show::line(&format!($($text)*)) };
 }
 
+mod decision;
 mod doctor;
 mod domain;
 mod eval;

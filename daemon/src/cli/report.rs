@@ -1,8 +1,11 @@
 //! The sums of an evaluation.
 
+use super::decision::Decision;
 use super::manifest::{Question, Row};
 use super::score::{quantile, same_slots, word_errors};
+use crate::event::Reason;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What came of one recording.
@@ -14,6 +17,8 @@ pub struct Outcome {
     pub intents: Vec<(String, Map<String, Value>)>,
     /// From the end of the last word to each result, milliseconds.
     pub latencies: Vec<f64>,
+    /// Every sentence taken or refused, in order.
+    pub decisions: Vec<Decision>,
     /// Length of the recording, seconds.
     pub seconds: f64,
 }
@@ -32,6 +37,11 @@ pub struct Report {
     words: usize,
     word_errors: usize,
     latencies: Vec<f64>,
+    /// Waits of all decisions about recordings that asked something, refusals included.
+    waits: Vec<f64>,
+    /// Why recordings that asked something got no answer.
+    refused_for: BTreeMap<String, usize>,
+    longest_utterance: f64,
     /// Computing time of the pipeline.
     pub computing: Duration,
 }
@@ -41,6 +51,9 @@ impl Report {
     pub fn add(&mut self, row: &Row, outcome: &Outcome, meaningless: bool) -> bool {
         self.utterances += 1;
         self.seconds += outcome.seconds;
+        for decision in &outcome.decisions {
+            self.longest_utterance = self.longest_utterance.max(decision.length_s);
+        }
         let question = row.question(meaningless);
         let right = match question {
             Question::Sentence => {
@@ -74,6 +87,12 @@ impl Report {
         self.words += row.text.split_whitespace().count();
         self.word_errors += word_errors(&row.text, &outcome.transcripts.join(" "));
         self.latencies.extend(&outcome.latencies);
+        self.waits
+            .extend(outcome.decisions.iter().filter_map(|one| one.waited_ms));
+        if !accepted {
+            let why = outcome.decisions.last().and_then(|last| last.refused);
+            *self.refused_for.entry(name(why)).or_default() += 1;
+        }
     }
 
     /// One object with the documented keys; what was not asked is null.
@@ -97,9 +116,23 @@ impl Report {
                 "p50": quantile(&self.latencies, 0.5).map(|ms| round(ms, 1)),
                 "p95": quantile(&self.latencies, 0.95).map(|ms| round(ms, 1)),
             },
+            "endpoint_ms": {
+                "p50": quantile(&self.waits, 0.5).map(|ms| round(ms, 1)),
+                "p95": quantile(&self.waits, 0.95).map(|ms| round(ms, 1)),
+            },
+            "refused_for": self.refused_for,
+            "longest_utterance_s": round(self.longest_utterance, 2),
             "cpu_seconds": round(cpu_seconds, 2),
             "rss_mb": round(rss_mb, 1),
         })
+    }
+}
+
+/// A reason as the events name it; `nothing` when there was no decision at all.
+fn name(reason: Option<Reason>) -> String {
+    match serde_json::to_value(reason) {
+        Ok(Value::String(name)) => name,
+        _ => "nothing".into(),
     }
 }
 
@@ -136,6 +169,15 @@ mod tests {
                 .into_iter()
                 .collect(),
             latencies: vec![100.0],
+            decisions: vec![Decision {
+                text: transcript.unwrap_or_default().to_owned(),
+                confidence: None,
+                refused: transcript.is_none().then_some(Reason::LowConfidence),
+                at_s: 2.0,
+                length_s: 1.5,
+                waited_ms: Some(if transcript.is_some() { 90.0 } else { 1200.0 }),
+                rivals: Vec::new(),
+            }],
             seconds: 1800.0,
         }
     }
@@ -171,6 +213,13 @@ mod tests {
         );
         assert_eq!(json["false_intents_per_hour"], 1.0);
         assert_eq!(json["latency_ms"]["p95"], 100.0);
+        assert_eq!(json["endpoint_ms"]["p50"], 90.0);
+        assert_eq!(json["endpoint_ms"]["p95"], 1200.0, "refusals count, too");
+        assert_eq!(
+            json["refused_for"],
+            serde_json::json!({"low_confidence": 1})
+        );
+        assert_eq!(json["longest_utterance_s"], 1.5);
     }
 
     #[test]
