@@ -45,7 +45,9 @@ def difference(said, heard):
     """What differs between two sentences: `said>heard` for each stretch of words."""
     said, heard = said.split(), heard.split()
     blocks = difflib.SequenceMatcher(None, said, heard, autojunk=False).get_opcodes()
-    return [f"{' '.join(said[a:b]) or '-'}>{' '.join(heard[c:d]) or '-'}" for tag, a, b, c, d in blocks if tag != "equal"]
+    return [
+        f"{' '.join(said[a:b]) or '-'}>{' '.join(heard[c:d]) or '-'}" for tag, a, b, c, d in blocks if tag != "equal"
+    ]
 
 
 def main():
@@ -60,7 +62,9 @@ def main():
         print(f"{path.stem}: {sum(row['right'] for row in rows) / len(rows):.1%} of {len(rows)} right")
         for name in sorted({corpus(row) for row in rows}):
             verdicts = collections.Counter(verdict(row) for row in rows if corpus(row) == name)
-            print(f"    {name:22} {verdicts['right'] / sum(verdicts.values()):6.1%} of {sum(verdicts.values()):3}  {dict(verdicts)}")
+            print(
+                f"    {name:22} {verdicts['right'] / sum(verdicts.values()):6.1%} of {sum(verdicts.values()):3}  {dict(verdicts)}"
+            )
         for row in (row for row in rows if not row["right"]):
             heard = taken_for(row)
             kept = [one["text"] for one in row["decisions"]] == [row["text"]]
@@ -71,7 +75,9 @@ def main():
             if args.list:
                 sure = [f"{one['confidence']:.2f}" for one in row["decisions"] if one["confidence"] is not None]
                 what = "the same" if kept else f'"{heard}"'
-                print(f"      {corpus(row)} {Path(row['path']).stem.split('--')[-1]} {verdict(row)}: \"{row['text']}\" → {what} {' '.join(sure)}")
+                print(
+                    f'      {corpus(row)} {Path(row["path"]).stem.split("--")[-1]} {verdict(row)}: "{row["text"]}" → {what} {" ".join(sure)}'
+                )
     print("sentences taken for others, or beaten by them")
     for (said, heard), count in pairs.most_common(30):
         print(f'{count:4}  "{said}" → "{heard}"')

@@ -5,6 +5,7 @@ Signals are one-dimensional arrays of float64 at 16 kHz. Noises have unit power;
 
 import functools
 
+import cabin
 import numpy as np
 from scipy import signal
 
@@ -17,18 +18,13 @@ ROAD_LEVELS = {31.5: 82, 63: 78, 125: 72, 250: 67, 500: 62, 1000: 58, 2000: 53, 
 FAN_LEVELS = {63: 50, 125: 53, 250: 56, 500: 56, 1000: 54, 2000: 50, 4000: 44, 8000: 36}
 """Octave levels in dB of ventilation at a high setting."""
 
-CABIN = (2.6, 1.45, 1.2)
-"""Inside of a car as a box: length from the windscreen backwards, width, height, metres."""
-REFLECTION = ((0.75, 0.5), (0.7, 0.7), (0.3, 0.55))
-"""Amplitude kept by a reflection: windscreen and back, the two sides, floor with seats and roof."""
 PLACES = {
-    "microphone": (0.9, 0.72, 1.1),
-    "driver": (1.25, 0.36, 0.85),
-    "passenger": (1.25, 1.09, 0.85),
-    "vents": (0.25, 0.72, 0.65),
-    "rear": (2.1, 0.95, 0.6),
+    "driver": cabin.SEATS["driver"],
+    "passenger": cabin.SEATS["passenger"],
+    "vents": (2.25, 0.72, 0.65),
+    "rear": (0.5, 0.95, 0.5),
 }
-"""Where things are in that box, metres."""
+"""Where sounds come from in `cabin.py`'s box, metres."""
 
 
 def rumble(length, rng):
@@ -113,32 +109,15 @@ def babble(talkers, length, rng):
 
 
 @functools.cache
-def cabin_response(place, seconds=0.12):
-    """Impulse response from a place of `PLACES` to the microphone, by the image method (Allen and Berkley, 1979).
+def cabin_response(place):
+    """Impulse response from a place of `PLACES` to the microphone in the roof before the driver.
 
     Begins with the direct sound, so that times stay; unit energy.
     """
-    orders = [np.arange(-int(np.ceil(seconds * 343 / (2 * side))), int(np.ceil(seconds * 343 / (2 * side))) + 1) for side in CABIN]
-    offsets, gains = [], []
-    for axis, side in enumerate(CABIN):
-        source, microphone = PLACES[place][axis], PLACES["microphone"][axis]
-        near, far = REFLECTION[axis]
-        n = orders[axis]
-        # Images on the same side as the source, then the mirrored ones.
-        offsets.append(np.concatenate([2 * n * side + source - microphone, 2 * n * side - source - microphone]))
-        gains.append(np.concatenate([near ** abs(n) * far ** abs(n), near ** abs(n - 1) * far ** abs(n)]))
-    x, y, z = np.meshgrid(*offsets, indexing="ij", sparse=True)
-    distance = np.sqrt(x**2 + y**2 + z**2)
-    a, b, c = np.meshgrid(*gains, indexing="ij", sparse=True)
-    amplitude = (a * b * c / distance).ravel()
-    # Echoes fall between samples: they are placed at eight times the rate.
-    fine = 8
-    delay = np.round((distance.ravel() - distance.min()) / 343 * RATE * fine).astype(int) + 16 * fine
-    kept = delay < int((seconds * RATE + 16) * fine)
-    response = np.bincount(delay[kept], amplitude[kept], int((seconds * RATE + 16) * fine))
-    response = signal.resample_poly(response, 1, fine)
-    # The method adds a constant that no room has.
-    response = signal.sosfilt(signal.butter(2, 80, "high", fs=RATE, output="sos"), response)[14:]
+    response = cabin.impulse_response(PLACES[place], cabin.MICROPHONES["driver"])
+    # The image method adds a constant that no room has.
+    response = signal.sosfilt(signal.butter(2, 80, "high", fs=RATE, output="sos"), response)
+    response = response[max(0, int(abs(response).argmax()) - 2) :]
     return response / np.sqrt((response**2).sum())
 
 
