@@ -74,6 +74,7 @@ pub fn recogniser(settings: &Settings) -> RecogniserConfig {
     config.wake.phrases = settings.listen.wake_phrases.clone();
     config.decoder.rejection = thresholds(settings).least();
     config.no_speech_ms = milliseconds(settings.listen.timeout_s);
+    config.endpoint.longest_ms = milliseconds(settings.listen.longest_s);
     config
 }
 

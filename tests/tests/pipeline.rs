@@ -24,11 +24,15 @@ fn pipeline_with(thresholds: Thresholds, skipped: &str) -> Option<Pipeline> {
     let bundle = speech_bundle(skipped)?;
     let mut settings = Settings::default();
     settings.model.dir = bundle;
-    let mind = assembly::mind(&settings).unwrap();
+    Some(pipeline_of(&settings, thresholds))
+}
+
+fn pipeline_of(settings: &Settings, thresholds: Thresholds) -> Pipeline {
+    let mind = assembly::mind(settings).unwrap();
     let mut pipeline = Pipeline::new(mind, Language::Domains, thresholds, "driver".into());
-    let ears = assembly::ears(&settings, &pipeline.words(), Precision::F32).unwrap();
+    let ears = assembly::ears(settings, &pipeline.words(), Precision::F32).unwrap();
     pipeline.set_ears(Some(ears));
-    Some(pipeline)
+    pipeline
 }
 
 /// A recording at 16 kHz.
@@ -90,6 +94,63 @@ fn rejections(events: &[Event]) -> Vec<(Stage, Reason)> {
             _ => None,
         })
         .collect()
+}
+
+/// A radio: talk without a pause, for so many seconds.
+fn radio(seconds: usize) -> Vec<f32> {
+    let talk = [samples("talk-news.opus"), samples("talk-weekend.opus")].concat();
+    let power = |frame: &[f32]| frame.iter().map(|sample| sample * sample).sum::<f32>();
+    let mean = power(&talk) / (talk.len() / PIECE) as f32;
+    let loud = talk
+        .chunks_exact(PIECE)
+        .filter(|frame| power(frame) > mean / 40.0);
+    loud.flatten()
+        .copied()
+        .cycle()
+        .take(seconds * SECOND)
+        .collect()
+}
+
+/// Seconds of the longest utterance: from its first voice, or the decision before, to its decision.
+fn longest(events: &[Event]) -> f64 {
+    let mut begin = None;
+    let mut longest = 0.0_f64;
+    for event in events {
+        match event.kind {
+            EventKind::SpeechStarted => begin = begin.or(Some(event.at)),
+            EventKind::FinalTranscript { .. } | EventKind::Rejected { .. } => {
+                longest = longest.max((event.at - begin.unwrap_or(event.at)) as f64);
+                begin = Some(event.at);
+            }
+            _ => {}
+        }
+    }
+    longest / SECOND as f64
+}
+
+#[test]
+fn a_radio_that_talks_on_cannot_hold_up_an_utterance() {
+    let Some(bundle) = speech_bundle("the greatest length of an utterance") else {
+        return;
+    };
+    let sound = [samples("set-temperature.wav"), radio(20)].concat();
+    let lengths = [3.0, 15.0].map(|cap| {
+        let mut settings = Settings::default();
+        settings.model.dir.clone_from(&bundle);
+        settings.listen.longest_s = cap;
+        let mut pipeline = pipeline_of(&settings, assembly::thresholds(&settings));
+        [ListenMode::PushToTalk, ListenMode::OpenMic].map(|mode| {
+            let events = session(&mut pipeline, 1, mode, &sound);
+            let length = longest(&events);
+            // The voice activity detector notices a voice some frames after its beginning.
+            assert!(length <= cap + 0.1, "{mode:?}, {cap} s: {length} s");
+            length
+        })
+    });
+    assert!(
+        lengths[1].iter().any(|length| *length > 3.1),
+        "the cap made no difference: {lengths:?}"
+    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub struct Broken {
 /// [`Broken`] names the field.
 pub fn check(settings: &Settings) -> Result<(), Broken> {
     within("listen.timeout_s", settings.listen.timeout_s, 1.0, 60.0)?;
+    within("listen.longest_s", settings.listen.longest_s, 2.0, 60.0)?;
     within(
         "listen.min_confidence",
         settings.listen.min_confidence,
@@ -163,6 +164,7 @@ mod tests {
     fn each_rule_names_its_field() {
         let cases: [(&str, Spoil); 12] = [
             ("listen.timeout_s", |s| s.listen.timeout_s = 0.0),
+            ("listen.longest_s", |s| s.listen.longest_s = 61.0),
             ("listen.timeout_s", |s| s.listen.timeout_s = f64::NAN),
             ("listen.min_confidence", |s| s.listen.min_confidence = 1.5),
             ("listen.open_mic_confidence", |s| {

@@ -167,6 +167,8 @@ pub struct Listen {
     pub wake_phrases: Vec<String>,
     /// Seconds (1 to 60) after which a push-to-talk session in which nobody speaks ends.
     pub timeout_s: f64,
+    /// Seconds (2 to 60) after which an utterance is over even if a voice goes on, such as a radio's.
+    pub longest_s: f64,
     /// Least confidence (0 to 1) of a command after a button, a wake phrase or a question.
     pub min_confidence: f64,
     /// Least confidence (0 to 1) of a command at an open microphone, where most of what is heard is none.
@@ -182,6 +184,7 @@ impl Default for Listen {
             mode: ListenMode::PushToTalk,
             wake_phrases: vec!["hey vocar".into()],
             timeout_s: 8.0,
+            longest_s: 15.0,
             min_confidence: 0.2,
             open_mic_confidence: 0.85,
             confirm_below: 0.0,
