@@ -34,8 +34,8 @@ pub struct CaptureConfig {
     pub rate: Option<u32>,
     /// Channels to ask the device for; as few as it offers when left out.
     pub channels: Option<u16>,
-    /// Which of the channels are listened to.
-    pub pick: ChannelPick,
+    /// What is listened to: each pick is a track of its own.
+    pub picks: Vec<ChannelPick>,
     /// How much sound the device gathers before handing it over, 5 ms to 500 ms.
     pub period: Duration,
     /// How much sound the ring holds for a reader that is late, 100 ms to 60 s.
@@ -53,12 +53,19 @@ impl Default for CaptureConfig {
             device: None,
             rate: None,
             channels: None,
-            pick: ChannelPick::Mix,
+            picks: vec![ChannelPick::Mix],
             period: Duration::from_millis(30),
             ring: Duration::from_secs(4),
             retry: Duration::from_millis(500),
             stall: Duration::from_secs(2),
         }
+    }
+}
+
+impl CaptureConfig {
+    /// Whether a device of `channels` channels has all that is listened to.
+    fn fits(&self, channels: u16) -> bool {
+        self.picks.iter().all(|pick| pick.fits(channels))
     }
 }
 
@@ -205,28 +212,39 @@ impl Capture {
         })
     }
 
-    /// Appends the sound that has come in, 16 kHz mono in [-1, 1], to `samples`, waiting up to `timeout` for some, and
-    /// reports what happened on the way. Returns the number of samples appended: 0 after the timeout or an event.
+    /// As [`read_tracks`](Capture::read_tracks), for a capture of one track.
     pub fn read(
         &mut self,
         timeout: Duration,
         samples: &mut Vec<f32>,
         report: &mut dyn FnMut(CaptureEvent),
     ) -> usize {
+        self.read_tracks(timeout, std::slice::from_mut(samples), report)
+    }
+
+    /// Appends the sound that has come in, 16 kHz in [-1, 1], to `tracks`, one for each of the configured picks, waiting
+    /// up to `timeout` for some, and reports what happened on the way. Returns the number of samples appended to each
+    /// track: 0 after the timeout or an event.
+    pub fn read_tracks(
+        &mut self,
+        timeout: Duration,
+        tracks: &mut [Vec<f32>],
+        report: &mut dyn FnMut(CaptureEvent),
+    ) -> usize {
         let until = Instant::now() + timeout;
-        let before = samples.len();
+        let before = tracks[0].len();
         loop {
             let mut happened = false;
-            self.take_sound(samples, &mut |event| {
+            self.take_sound(tracks, &mut |event| {
                 happened = true;
                 report(event);
             });
-            if samples.len() == before && !happened {
-                happened = self.take_message(samples, report);
+            if tracks[0].len() == before && !happened {
+                happened = self.take_message(tracks, report);
             }
             let now = Instant::now();
-            if samples.len() > before || happened || now >= until {
-                return samples.len() - before;
+            if tracks[0].len() > before || happened || now >= until {
+                return tracks[0].len() - before;
             }
             std::thread::sleep(NAP.min(until - now));
         }
@@ -239,15 +257,15 @@ impl Capture {
         stats
     }
 
-    fn take_sound(&mut self, samples: &mut Vec<f32>, report: &mut dyn FnMut(CaptureEvent)) {
+    fn take_sound(&mut self, tracks: &mut [Vec<f32>], report: &mut dyn FnMut(CaptureEvent)) {
         let Some(outlet) = &mut self.outlet else {
             return;
         };
-        if let Err(error) = outlet.read(samples) {
+        if let Err(error) = outlet.read(tracks) {
             report(CaptureEvent::Unavailable {
                 reason: error.into(),
             });
-            self.close_outlet(samples);
+            self.close_outlet(tracks);
         }
         let dropped = self.counters.snapshot().dropped;
         if dropped > self.dropped_reported {
@@ -262,22 +280,22 @@ impl Capture {
     /// a loss comes before the loss.
     fn take_message(
         &mut self,
-        samples: &mut Vec<f32>,
+        tracks: &mut [Vec<f32>],
         report: &mut dyn FnMut(CaptureEvent),
     ) -> bool {
         let event = match self.messages.try_recv() {
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
             Ok(Message::Opened(outlet)) => {
                 let event = CaptureEvent::Opened(outlet.info().clone());
-                self.close_outlet(samples);
+                self.close_outlet(tracks);
                 self.outlet = Some(*outlet);
                 event
             }
             Ok(Message::Unavailable(reason)) => CaptureEvent::Unavailable { reason },
             Ok(Message::Lost { device, reason }) => {
                 // The stream is closed by now, so this is the last of it.
-                self.take_sound(samples, report);
-                self.close_outlet(samples);
+                self.take_sound(tracks, report);
+                self.close_outlet(tracks);
                 CaptureEvent::Lost { device, reason }
             }
         };
@@ -285,9 +303,9 @@ impl Capture {
         true
     }
 
-    fn close_outlet(&mut self, samples: &mut Vec<f32>) {
+    fn close_outlet(&mut self, tracks: &mut [Vec<f32>]) {
         if let Some(mut outlet) = self.outlet.take() {
-            outlet.flush(samples);
+            outlet.flush(tracks);
             self.replaced_before += outlet.replaced();
         }
     }
@@ -319,13 +337,10 @@ fn check(config: &CaptureConfig) -> Result<(), CaptureError> {
             mend,
         });
     }
-    if let Some(channels) = config
-        .channels
-        .filter(|&channels| !config.pick.fits(channels))
-    {
+    if let Some(channels) = config.channels.filter(|&channels| !config.fits(channels)) {
         let mend = format!(
             "give enough for the channel listened to ({:?}), or leave it out",
-            config.pick
+            config.picks
         );
         return Err(CaptureError::Setting {
             field: "channels",
@@ -386,7 +401,7 @@ mod tests {
         assert_eq!(
             field(CaptureConfig {
                 channels: Some(2),
-                pick: ChannelPick::One(2),
+                picks: vec![ChannelPick::One(2)],
                 ..good()
             }),
             "channels"

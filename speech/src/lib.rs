@@ -6,8 +6,10 @@
 //! [`endpoint`] the end. The [`recogniser`] puts them together and reports [`event`]s. Nothing here knows of intents or
 //! D-Bus.
 
+pub mod cabin;
 pub mod capture;
 pub mod decoder;
+pub mod echo;
 pub mod endpoint;
 pub mod event;
 pub mod frontend;
@@ -22,3 +24,4 @@ pub mod resource;
 pub mod source;
 pub mod vad;
 pub mod wake;
+pub mod zones;

@@ -38,6 +38,17 @@ pub fn mix_down(interleaved: &[f32], channels: u16, pick: ChannelPick, mono: &mu
     }
 }
 
+/// Appends one sample to each of `tracks` for every whole frame of `interleaved`: what the pick of the same number
+/// listens to.
+///
+/// `channels` is the number of samples in a frame; all `picks` must [fit](ChannelPick::fits) it.
+pub fn split(interleaved: &[f32], channels: u16, picks: &[ChannelPick], tracks: &mut [Vec<f32>]) {
+    debug_assert_eq!(picks.len(), tracks.len());
+    for (&pick, track) in picks.iter().zip(tracks) {
+        mix_down(interleaved, channels, pick, track);
+    }
+}
+
 /// Makes every sample a finite number in [-1, 1] and returns how many were not numbers.
 ///
 /// NaN and infinities become silence and are counted: they come from a broken driver or file and would otherwise

@@ -54,9 +54,9 @@ pub struct AudioSource {
     name: String,
     decoder: Box<dyn Decode>,
     shape: Shape,
-    pick: ChannelPick,
+    picks: Vec<ChannelPick>,
     interleaved: Vec<f32>,
-    mono: Vec<f32>,
+    tracks: Vec<Vec<f32>>,
     delivered: u64,
     replaced: u64,
     ended: bool,
@@ -109,9 +109,9 @@ impl AudioSource {
             name,
             shape: decoder.shape(),
             decoder,
-            pick: ChannelPick::Mix,
+            picks: vec![ChannelPick::Mix],
             interleaved: Vec::new(),
-            mono: Vec::new(),
+            tracks: vec![Vec::new()],
             delivered: 0,
             replaced: 0,
             ended: false,
@@ -122,14 +122,25 @@ impl AudioSource {
     ///
     /// # Errors
     /// The recording has no such channel.
-    pub fn listen_to(mut self, pick: ChannelPick) -> Result<Self, SourceError> {
-        if !pick.fits(self.shape.channels) {
+    pub fn listen_to(self, pick: ChannelPick) -> Result<Self, SourceError> {
+        self.listen_to_all(vec![pick])
+    }
+
+    /// Listens to several channels at once, each a track of its own: [`next_tracks`](AudioSource::next_tracks) brings
+    /// them in the order of `picks`.
+    ///
+    /// # Errors
+    /// The recording lacks one of the channels.
+    pub fn listen_to_all(mut self, picks: Vec<ChannelPick>) -> Result<Self, SourceError> {
+        let channels = self.shape.channels;
+        if picks.is_empty() || !picks.iter().all(|pick| pick.fits(channels)) {
             return Err(SourceError::Channel {
                 name: self.name,
-                channels: self.shape.channels,
+                channels,
             });
         }
-        self.pick = pick;
+        self.tracks = vec![Vec::new(); picks.len()];
+        self.picks = picks;
         Ok(self)
     }
 
@@ -158,14 +169,23 @@ impl AudioSource {
         self.replaced
     }
 
-    /// The next piece of audio, mono, finite, in [-1, 1]; `None` at the end.
+    /// The next piece of audio, mono (the first track), finite, in [-1, 1]; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`next_tracks`](AudioSource::next_tracks).
+    pub fn next_chunk(&mut self) -> Result<Option<&[f32]>, SourceError> {
+        Ok(self.next_tracks()?.map(|tracks| tracks[0].as_slice()))
+    }
+
+    /// The next piece of audio, a track for each channel listened to, all of one length, finite, in [-1, 1]; `None` at
+    /// the end.
     ///
     /// # Errors
     /// The recording holds no audio at all, breaks off, is damaged, or cannot be read on. Everything before the fault
     /// has been delivered by then, and after it the source is at its end.
-    pub fn next_chunk(&mut self) -> Result<Option<&[f32]>, SourceError> {
-        self.mono.clear();
-        while self.mono.is_empty() && !self.ended {
+    pub fn next_tracks(&mut self) -> Result<Option<&[Vec<f32>]>, SourceError> {
+        self.tracks.iter_mut().for_each(Vec::clear);
+        while self.tracks[0].is_empty() && !self.ended {
             self.interleaved.clear();
             let outcome = self.decoder.decode(&mut self.interleaved);
             self.take_in();
@@ -185,16 +205,16 @@ impl AudioSource {
                 }
             }
         }
-        Ok((!self.mono.is_empty()).then_some(&self.mono))
+        Ok((!self.tracks[0].is_empty()).then_some(&self.tracks))
     }
 
     fn take_in(&mut self) {
         self.replaced += pcm::sanitise(&mut self.interleaved);
-        pcm::mix_down(
+        pcm::split(
             &self.interleaved,
             self.shape.channels,
-            self.pick,
-            &mut self.mono,
+            &self.picks,
+            &mut self.tracks,
         );
         self.delivered += (self.interleaved.len() / usize::from(self.shape.channels)) as u64;
     }

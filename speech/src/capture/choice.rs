@@ -21,7 +21,7 @@ pub(super) fn choose(
                 .channels
                 .is_none_or(|channels| channels == range.channels())
         })
-        .filter(|range| config.pick.fits(range.channels()))
+        .filter(|range| config.fits(range.channels()))
         .filter(|range| samples::decoder(range.sample_format()).is_some())
         .filter_map(|range| Some((range, rate_of(range, config.rate)?)))
         .min_by_key(|(range, rate)| {
@@ -120,7 +120,7 @@ pub(super) fn describe_wish(config: &CaptureConfig) -> String {
     let channels = config.channels.map_or("any channels".to_owned(), |count| {
         format!("{count} channel(s)")
     });
-    format!("{rate}, {channels}, listening to {:?}", config.pick)
+    format!("{rate}, {channels}, listening to {:?}", config.picks)
 }
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ mod tests {
                 &CaptureConfig {
                     rate,
                     channels,
-                    pick,
+                    picks: vec![pick],
                     ..CaptureConfig::default()
                 },
             )

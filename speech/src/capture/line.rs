@@ -45,7 +45,7 @@ pub(super) fn line(
     info: StreamInfo,
     sample_size: usize,
     decode: Decode,
-    pick: ChannelPick,
+    picks: Vec<ChannelPick>,
     ring: Duration,
     counters: Arc<Counters>,
 ) -> Result<(Inlet, Outlet), ResampleError> {
@@ -53,7 +53,10 @@ pub(super) fn line(
     // A whole number of frames, so that none is torn where the ring wraps around.
     let frames = (ring.as_secs_f64() * f64::from(info.rate)).ceil() as usize;
     let (producer, consumer) = RingBuffer::new(frames * frame_size);
-    let resampler = Resampler::new(info.rate)?;
+    let resamplers = picks
+        .iter()
+        .map(|_| Resampler::new(info.rate))
+        .collect::<Result<_, _>>()?;
     let inlet = Inlet {
         producer,
         frame_size,
@@ -63,8 +66,8 @@ pub(super) fn line(
         consumer,
         frame_size,
         decode,
-        pick,
-        resampler,
+        picks,
+        resamplers,
         info,
         interleaved: Vec::new(),
         mono: Vec::new(),
@@ -101,8 +104,9 @@ pub(super) struct Outlet {
     consumer: Consumer<u8>,
     frame_size: usize,
     decode: Decode,
-    pick: ChannelPick,
-    resampler: Resampler,
+    picks: Vec<ChannelPick>,
+    /// One for each pick; all work alike, so that the tracks stay of one length.
+    resamplers: Vec<Resampler>,
     info: StreamInfo,
     interleaved: Vec<f32>,
     mono: Vec<f32>,
@@ -119,8 +123,8 @@ impl Outlet {
         self.replaced
     }
 
-    /// Empties the ring into `samples`, as 16 kHz mono.
-    pub(super) fn read(&mut self, samples: &mut Vec<f32>) -> Result<(), ResampleError> {
+    /// Empties the ring into `tracks`, one for each pick, at 16 kHz.
+    pub(super) fn read(&mut self, tracks: &mut [Vec<f32>]) -> Result<(), ResampleError> {
         let whole = self.consumer.slots() / self.frame_size * self.frame_size;
         if whole == 0 {
             return Ok(());
@@ -135,26 +139,29 @@ impl Outlet {
         (self.decode)(second, &mut self.interleaved);
         chunk.commit_all();
         self.replaced += pcm::sanitise(&mut self.interleaved);
-        self.mono.clear();
-        pcm::mix_down(
-            &self.interleaved,
-            self.info.channels,
-            self.pick,
-            &mut self.mono,
-        );
-        self.resampler.push(&self.mono, samples)
+        let lines = self.picks.iter().zip(&mut self.resamplers).zip(tracks);
+        for ((&pick, resampler), track) in lines {
+            self.mono.clear();
+            pcm::mix_down(&self.interleaved, self.info.channels, pick, &mut self.mono);
+            resampler.push(&self.mono, track)?;
+        }
+        Ok(())
     }
 
-    /// Appends what is left in the resampler.
-    pub(super) fn flush(&mut self, samples: &mut Vec<f32>) {
-        if let Err(error) = self.resampler.flush(samples) {
-            tracing::warn!(%error, "the last milliseconds of a lost microphone are lost too");
+    /// Appends what is left in the resamplers.
+    pub(super) fn flush(&mut self, tracks: &mut [Vec<f32>]) {
+        for (resampler, track) in self.resamplers.iter_mut().zip(tracks) {
+            if let Err(error) = resampler.flush(track) {
+                tracing::warn!(%error, "the last milliseconds of a lost microphone are lost too");
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_mut;
+
     use super::*;
     use crate::capture::samples::decoder;
 
@@ -175,7 +182,7 @@ mod tests {
             info(16_000, 2),
             2,
             decode,
-            ChannelPick::One(1),
+            vec![ChannelPick::One(1)],
             ring,
             counters.clone(),
         )
@@ -195,7 +202,7 @@ mod tests {
         let mut samples = Vec::new();
         for piece in (0..3000i16).collect::<Vec<_>>().chunks(37) {
             inlet.take(&stereo(piece.iter().copied()));
-            outlet.read(&mut samples).unwrap();
+            outlet.read(from_mut(&mut samples)).unwrap();
         }
         let want: Vec<f32> = (0..3000).map(|n| n as f32 / 32_768.0).collect();
         assert_eq!(samples, want);
@@ -223,9 +230,9 @@ mod tests {
             }
         );
         let mut samples = Vec::new();
-        outlet.read(&mut samples).unwrap();
+        outlet.read(from_mut(&mut samples)).unwrap();
         inlet.take(&stereo(300..310));
-        outlet.read(&mut samples).unwrap();
+        outlet.read(from_mut(&mut samples)).unwrap();
         let want: Vec<f32> = (0..160)
             .chain(300..310)
             .map(|n| n as f32 / 32_768.0)
@@ -241,7 +248,7 @@ mod tests {
             info(48_000, 1),
             4,
             decode,
-            ChannelPick::Mix,
+            vec![ChannelPick::Mix],
             ring,
             Arc::default(),
         )
@@ -254,8 +261,8 @@ mod tests {
                 .collect::<Vec<_>>(),
         );
         let mut samples = Vec::new();
-        outlet.read(&mut samples).unwrap();
-        outlet.flush(&mut samples);
+        outlet.read(from_mut(&mut samples)).unwrap();
+        outlet.flush(from_mut(&mut samples));
         assert_eq!(outlet.replaced(), 1000);
         assert_eq!(samples.len(), 667);
         assert!(samples.iter().all(|sample| sample.is_finite()));
@@ -275,11 +282,34 @@ mod tests {
         });
         let mut samples = Vec::new();
         while samples.len() < 14_000 {
-            outlet.read(&mut samples).unwrap();
+            outlet.read(from_mut(&mut samples)).unwrap();
         }
         writer.join().unwrap();
         let want: Vec<f32> = (0..14_000).map(|n| (n / 7) as f32 / 32_768.0).collect();
         assert_eq!(samples, want);
         assert_eq!(counters.snapshot().dropped, 0);
+    }
+
+    #[test]
+    fn several_channels_come_as_tracks_of_one_length() {
+        let decode = decoder(cpal::SampleFormat::I16).unwrap();
+        let picks = vec![ChannelPick::One(1), ChannelPick::One(0), ChannelPick::Mix];
+        let ring = Duration::from_millis(200);
+        let (mut inlet, mut outlet) =
+            line(info(48_000, 2), 2, decode, picks, ring, Arc::default()).unwrap();
+        let mut tracks = vec![Vec::new(); 3];
+        for _ in 0..7 {
+            inlet.take(&stereo(std::iter::repeat_n(16_384, 601)));
+            outlet.read(&mut tracks).unwrap();
+        }
+        outlet.flush(&mut tracks);
+        assert_eq!(
+            tracks.iter().map(Vec::len).collect::<Vec<_>>(),
+            [1403, 1403, 1403]
+        );
+        let middle: Vec<f32> = tracks.iter().map(|track| track[700]).collect();
+        assert!((middle[0] - 0.5).abs() < 1e-3, "{middle:?}");
+        assert!(middle[1].abs() < 1e-3, "{middle:?}");
+        assert!((middle[2] - 0.25).abs() < 1e-3, "{middle:?}");
     }
 }

@@ -197,7 +197,7 @@ impl Watch {
             info,
             format.sample_size(),
             decode,
-            self.config.pick,
+            self.config.picks.clone(),
             self.config.ring,
             counters,
         )?)

@@ -220,6 +220,11 @@ impl Recogniser {
         matches!(self.state, State::Waiting { .. })
     }
 
+    /// Another microphone heard the newest samples better: an utterance that begins is decoded from these instead.
+    pub fn rehear(&mut self, samples: &[f32]) {
+        self.recent.replace(samples);
+    }
+
     /// Samples pushed so far: the clock of all events.
     pub fn heard(&self) -> u64 {
         self.recent.heard()

@@ -30,6 +30,13 @@ impl Recent {
         self.heard += samples.len() as u64;
     }
 
+    /// Puts other samples in place of the newest ones, as far as those are kept.
+    pub fn replace(&mut self, samples: &[f32]) {
+        let count = samples.len().min(self.samples.len());
+        let place = self.samples.len() - count;
+        self.samples[place..].copy_from_slice(&samples[samples.len() - count..]);
+    }
+
     /// The samples from `from` on, or from the oldest one kept; with the index of the first.
     pub fn since(&self, from: u64) -> (u64, &[f32]) {
         let oldest = self.heard - self.samples.len() as u64;
@@ -59,5 +66,16 @@ mod tests {
             assert_eq!(kept.len() as u64, heard - first);
         }
         assert_eq!(recent.since(u64::MAX), (7000, [].as_slice()));
+    }
+
+    #[test]
+    fn another_hearing_takes_the_place_of_the_newest_samples() {
+        let mut recent = Recent::new(4);
+        recent.push(&[1.0, 2.0, 3.0, 4.0]);
+        recent.replace(&[8.0, 9.0]);
+        assert_eq!(recent.since(0), (0, [1.0, 2.0, 8.0, 9.0].as_slice()));
+        recent.replace(&[5.0; 7]);
+        assert_eq!(recent.since(0), (0, [5.0; 4].as_slice()));
+        assert_eq!(recent.heard(), 4);
     }
 }
