@@ -8,7 +8,8 @@ SPEECH holds `manifest.tsv` and one tar a corpus and split. OUT receives the rec
 * `closed-set.tsv`: every test utterance of 2 to 7 words; `closed-set-dev.tsv`: the same of the development splits;
 * `sentences.txt`: every distinct sentence of 2 to 7 words of the whole collection, the closed set itself;
 * `not-commands.tsv`: read speech at an open microphone, none of it a command;
-* `not-commands-dev.tsv`: the same of the development splits.
+* `not-commands-dev.tsv`: the same of the development splits;
+* `open-librispeech-test.tsv`, `open-commonvoice-test.tsv` and `-dev.tsv`: whole splits, for open-vocabulary word error.
 """
 
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 TEST = {("librispeech", "test"), ("speechocean762", "test"), ("commonvoice", "test"), ("voxforge", "eval")}
 DEV = {("speechocean762", "dev"), ("commonvoice", "dev")}
 READ = {("librispeech", "test"), ("voxforge", "eval")}
+OPEN = [("librispeech", "test"), ("commonvoice", "test"), ("commonvoice", "dev")]
 
 
 def words(text):
@@ -61,6 +63,8 @@ def main():
     write("closed-set-dev.tsv", [row for row in short if row[:2] in DEV], True)
     write("not-commands.tsv", [row for row in rows if row[:2] in READ], False)
     write("not-commands-dev.tsv", [row for row in rows if row[:2] in DEV], False)
+    for corpus, split in OPEN:
+        write(f"open-{corpus}-{split}.tsv", [row for row in rows if row[:2] == (corpus, split)], True)
     print(f"sentences.txt: {len(sentences)} sentences")
 
 

@@ -1,11 +1,11 @@
 //! What each token has said: an arena of words linked to the words before them.
 
 /// No word before this one.
-pub(super) const START: u32 = u32::MAX;
+pub(crate) const START: u32 = u32::MAX;
 
 /// A word that a token has ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     pub word: u32,
     /// First frame of the word and the first frame after it.
     pub begin: u32,
@@ -21,7 +21,7 @@ pub(super) struct Record {
 
 /// Records, oldest first. Links go to smaller indices only.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     records: Vec<Record>,
     moved: Vec<u32>,
 }

@@ -7,7 +7,7 @@
 mod background;
 mod evidence;
 mod graph;
-mod history;
+pub(crate) mod history;
 mod nbest;
 mod search;
 

@@ -1,0 +1,435 @@
+//! Token passing over copies of the lexicon tree, one for each history of words that is alive.
+//!
+//! A token is at a node of the tree with what the next word depends on, its [`Context`]; tokens that meet there are
+//! one from then on. Within a word a token carries the probability of the likeliest word still possible, which the
+//! word's own replaces at its end (H. Ney and S. Ortmanns, "Dynamic programming search for continuous speech
+//! recognition", IEEE Signal Processing Magazine, 1999).
+
+use std::sync::Arc;
+
+use super::lookahead::{Lookahead, Smeared};
+use super::ngram::{Context, NGram};
+use super::table::Table;
+use super::tree::LexiconTree;
+use crate::decoder::history::{History, Record, START};
+use crate::phones::Unit;
+
+/// In place of a tree's node: the silence between two words.
+const SILENCE: u32 = u32::MAX;
+/// Records of the history that call for a clean-up.
+const SWEEP: usize = 1 << 16;
+const BINS: usize = 128;
+
+/// How wide to search and what words cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DictationConfig {
+    /// Tokens worse than the best by more than this are dropped, nats.
+    pub beam: f32,
+    /// The same among tokens that have just ended a word, nats.
+    pub word_beam: f32,
+    /// At most about so many tokens live on from a frame to the next.
+    pub max_active: usize,
+    /// The n-gram's logarithms are multiplied by this.
+    pub lm_scale: f32,
+    /// Added to the score for every word, nats; negative for fewer words.
+    pub word_bonus: f32,
+    /// Added to the score for every silence, nats.
+    pub silence_bonus: f32,
+}
+
+impl Default for DictationConfig {
+    fn default() -> Self {
+        DictationConfig {
+            beam: 40.0,
+            word_beam: 25.0,
+            max_active: 6000,
+            lm_scale: 3.0,
+            word_bonus: 0.0,
+            silence_bonus: 0.0,
+        }
+    }
+}
+
+/// A word that was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpokenWord {
+    /// The word.
+    pub word: String,
+    /// Its first frame and the first frame after it.
+    pub frames: std::ops::Range<u32>,
+}
+
+/// The best way to a node in a context.
+#[derive(Debug, Clone, Copy)]
+struct Token {
+    context: Context,
+    node: u32,
+    score: f32,
+    /// Part of the score: the likeliest word still possible, scaled.
+    expected: f32,
+    /// First frame of the present word.
+    begin: u32,
+    /// The last word that is over.
+    history: u32,
+}
+
+/// The best way to the end of a word in the context after it.
+#[derive(Debug, Clone, Copy)]
+struct Arrival {
+    context: Context,
+    score: f32,
+    word: u16,
+    begin: u32,
+    /// The last word before this one.
+    history: u32,
+}
+
+/// Tokens or arrivals, at most one of a key.
+#[derive(Debug)]
+struct Best<T> {
+    table: Table<u32>,
+    items: Vec<T>,
+}
+
+impl<T> Best<T> {
+    fn new() -> Best<T> {
+        Best {
+            table: Table::with_capacity(1 << 13),
+            items: Vec::with_capacity(1 << 13),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.table.clear();
+        self.items.clear();
+    }
+
+    /// Puts an item in unless a better one of the key is there.
+    fn offer(&mut self, key: u64, item: T, score: impl Fn(&T) -> f32) {
+        let (index, fresh) = self.table.entry(key);
+        if fresh {
+            *index = self.items.len() as u32;
+            self.items.push(item);
+        } else {
+            let there = &mut self.items[*index as usize];
+            if score(&item) > score(there) {
+                *there = item;
+            }
+        }
+    }
+}
+
+/// The tokens of one utterance.
+#[derive(Debug)]
+pub struct Dictation {
+    ngram: Arc<NGram>,
+    tree: Arc<LexiconTree>,
+    lookahead: Lookahead,
+    config: DictationConfig,
+    /// Values in a frame of acoustic scores.
+    columns: usize,
+    frame: u32,
+    tokens: Vec<Token>,
+    next: Best<Token>,
+    arrivals: Best<Arrival>,
+    best: f32,
+    history: History,
+    sweep_at: usize,
+}
+
+impl Dictation {
+    /// A search before the first frame; frames hold `columns` acoustic scores.
+    pub fn new(
+        ngram: Arc<NGram>,
+        tree: Arc<LexiconTree>,
+        columns: usize,
+        config: DictationConfig,
+    ) -> Dictation {
+        Dictation {
+            lookahead: Lookahead::new(Arc::clone(&tree), Arc::clone(&ngram)),
+            ngram,
+            tree,
+            config,
+            columns,
+            frame: 0,
+            tokens: Vec::new(),
+            next: Best::new(),
+            arrivals: Best::new(),
+            best: 0.0,
+            history: History::with_capacity(SWEEP),
+            sweep_at: SWEEP,
+        }
+    }
+
+    /// Forgets the utterance.
+    pub fn reset(&mut self) {
+        self.frame = 0;
+        self.tokens.clear();
+        self.next.clear();
+        self.arrivals.clear();
+        self.history.clear();
+        self.best = 0.0;
+        self.sweep_at = SWEEP;
+    }
+
+    /// Other settings from the next utterance on; forgets the present one.
+    pub fn set_config(&mut self, config: DictationConfig) {
+        self.reset();
+        self.config = config;
+    }
+
+    /// Takes whole frames of acoustic scores, row-major, natural logarithms.
+    ///
+    /// # Panics
+    /// When the scores are not whole frames.
+    pub fn push(&mut self, frames: &[f32]) {
+        let columns = self.columns;
+        assert_eq!(
+            frames.len() % columns,
+            0,
+            "acoustic scores come in whole frames of {columns} columns"
+        );
+        for row in frames.chunks_exact(columns) {
+            self.step(row);
+        }
+    }
+
+    /// Tokens alive.
+    pub fn active(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The words of the best path that ends here; empty when none does.
+    pub fn finish(&mut self) -> Vec<SpokenWord> {
+        self.finish_scored().1
+    }
+
+    /// The same with the score of the path, nats.
+    pub(super) fn finish_scored(&mut self) -> (f32, Vec<SpokenWord>) {
+        self.arrive(f32::INFINITY);
+        let after_silence = self.tokens.iter().filter(|token| token.node == SILENCE);
+        let after_silence =
+            after_silence.map(|token| (token.score, token.context, token.history, None));
+        let after_word = self.arrivals.items.iter();
+        let after_word = after_word.map(|end| (end.score, end.context, end.history, Some(*end)));
+        let best = after_silence
+            .chain(after_word)
+            .map(|(score, context, history, word)| {
+                let ending = self.config.lm_scale * self.ngram.end(context);
+                (score + ending, history, word)
+            })
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((score, history, newest)) = best else {
+            return (f32::NEG_INFINITY, Vec::new());
+        };
+        let mut words: Vec<SpokenWord> = newest
+            .map(|end| self.spoken(end.word, end.begin, self.frame))
+            .into_iter()
+            .chain(
+                self.history
+                    .walk(history)
+                    .map(|(_, record)| self.spoken(record.word as u16, record.begin, record.end)),
+            )
+            .collect();
+        words.reverse();
+        (score, words)
+    }
+
+    fn spoken(&self, word: u16, begin: u32, end: u32) -> SpokenWord {
+        SpokenWord {
+            word: self.ngram.words()[usize::from(word)].clone(),
+            frames: begin..end,
+        }
+    }
+
+    fn step(&mut self, row: &[f32]) {
+        if self.history.len() >= self.sweep_at {
+            self.sweep();
+        }
+        self.next.clear();
+        if self.frame == 0 {
+            self.best = f32::NEG_INFINITY;
+            self.begin_words(self.ngram.start(), 0.0, START, row);
+            self.begin_silence(self.ngram.start(), 0.0, START, row);
+        } else {
+            self.arrive(self.config.word_beam);
+            self.best = f32::NEG_INFINITY;
+            self.advance(row);
+            self.enter(row);
+        }
+        std::mem::swap(&mut self.tokens, &mut self.next.items);
+        self.prune();
+        self.frame += 1;
+    }
+
+    /// Collects the tokens whose word may be over, the best in each context, none worse than the best by more than
+    /// the beam.
+    fn arrive(&mut self, beam: f32) {
+        self.arrivals.clear();
+        let mut best = f32::NEG_INFINITY;
+        for token in self.tokens.iter().filter(|token| token.node != SILENCE) {
+            for &word in self.tree.words_at(token.node) {
+                let (log, context) = self.ngram.next(token.context, word);
+                let score = token.score - token.expected
+                    + self.config.lm_scale * log
+                    + self.config.word_bonus;
+                if score < best - beam {
+                    continue;
+                }
+                best = best.max(score);
+                let arrival = Arrival {
+                    context,
+                    score,
+                    word,
+                    begin: token.begin,
+                    history: token.history,
+                };
+                self.arrivals
+                    .offer(u64::from(context.0), arrival, |arrival| arrival.score);
+            }
+        }
+        self.arrivals
+            .items
+            .retain(|arrival| arrival.score >= best - beam);
+    }
+
+    /// Tokens stay in their phone or go to the next phone of their word.
+    fn advance(&mut self, row: &[f32]) {
+        let tokens = std::mem::take(&mut self.tokens);
+        let tree = Arc::clone(&self.tree);
+        let mut smeared: Option<(Context, Arc<Smeared>)> = None;
+        for token in &tokens {
+            let unit = if token.node == SILENCE {
+                Unit::SIL
+            } else {
+                tree.nodes[token.node as usize].unit
+            };
+            self.relax(Token {
+                score: token.score + row[unit.continue_column()],
+                ..*token
+            });
+            if token.node == SILENCE {
+                continue;
+            }
+            let node = &tree.nodes[token.node as usize];
+            for child in node.first_child..node.first_child + u32::from(node.children) {
+                let begin = row[tree.nodes[child as usize].unit.begin_column()];
+                if token.score + begin < self.best - self.config.beam {
+                    continue;
+                }
+                let after = match &smeared {
+                    Some((context, after)) if *context == token.context => after,
+                    _ => {
+                        let after = self.lookahead.after(self.ngram.newest(token.context));
+                        &smeared.insert((token.context, after)).1
+                    }
+                };
+                let expected = self.config.lm_scale * after.at(&tree, child);
+                self.relax(Token {
+                    node: child,
+                    score: token.score - token.expected + expected + begin,
+                    expected,
+                    ..*token
+                });
+            }
+        }
+        for token in tokens.iter().filter(|token| token.node == SILENCE) {
+            self.begin_words(token.context, token.score, token.history, row);
+        }
+        self.tokens = tokens;
+    }
+
+    /// Tokens that have ended a word begin the next one or a silence.
+    fn enter(&mut self, row: &[f32]) {
+        for index in 0..self.arrivals.items.len() {
+            let arrival = self.arrivals.items[index];
+            let history = self.history.add(Record {
+                word: u32::from(arrival.word),
+                begin: arrival.begin,
+                end: self.frame,
+                score_before: arrival.score,
+                score: arrival.score,
+                previous: arrival.history,
+                rival: START,
+            });
+            self.begin_words(arrival.context, arrival.score, history, row);
+            self.begin_silence(arrival.context, arrival.score, history, row);
+        }
+    }
+
+    fn begin_words(&mut self, context: Context, score: f32, history: u32, row: &[f32]) {
+        if score < self.best - self.config.beam {
+            return;
+        }
+        let after = self.lookahead.after(self.ngram.newest(context));
+        for node in 0..self.tree.roots {
+            let begin = row[self.tree.nodes[node as usize].unit.begin_column()];
+            if score + begin < self.best - self.config.beam {
+                continue;
+            }
+            let expected = self.config.lm_scale * after.at(&self.tree, node);
+            self.relax(Token {
+                context,
+                node,
+                score: score + expected + begin,
+                expected,
+                begin: self.frame,
+                history,
+            });
+        }
+    }
+
+    fn begin_silence(&mut self, context: Context, score: f32, history: u32, row: &[f32]) {
+        self.relax(Token {
+            context,
+            node: SILENCE,
+            score: score + self.config.silence_bonus + row[Unit::SIL.begin_column()],
+            expected: 0.0,
+            begin: self.frame,
+            history,
+        });
+    }
+
+    fn relax(&mut self, token: Token) {
+        if token.score < self.best - self.config.beam {
+            return;
+        }
+        self.best = self.best.max(token.score);
+        let key = u64::from(token.context.0) << 32 | u64::from(token.node);
+        self.next.offer(key, token, |token| token.score);
+    }
+
+    /// Drops what is outside the beam, then the worst of what is too many.
+    fn prune(&mut self) {
+        let mut worst = self.best - self.config.beam;
+        self.tokens.retain(|token| token.score >= worst);
+        if self.tokens.len() <= self.config.max_active {
+            return;
+        }
+        let width = self.config.beam / BINS as f32;
+        let mut bins = [0usize; BINS];
+        for token in &self.tokens {
+            let bin = ((self.best - token.score) / width) as usize;
+            bins[bin.min(BINS - 1)] += 1;
+        }
+        let mut kept = 0;
+        for (bin, &count) in bins.iter().enumerate() {
+            kept += count;
+            if kept > self.config.max_active {
+                worst = self.best - width * bin.max(1) as f32;
+                break;
+            }
+        }
+        self.tokens.retain(|token| token.score >= worst);
+    }
+
+    /// Forgets words that no living token has said.
+    fn sweep(&mut self) {
+        self.history
+            .sweep(self.tokens.iter().map(|token| token.history));
+        for token in &mut self.tokens {
+            token.history = self.history.moved_to(token.history);
+        }
+        self.sweep_at = SWEEP.max(2 * self.history.len());
+    }
+}

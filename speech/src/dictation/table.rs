@@ -1,0 +1,94 @@
+//! A small hash table from numbers to numbers, cleared in the time it took to fill it.
+
+/// No entry.
+const FREE: u64 = u64::MAX;
+
+/// Open addressing with linear probing; the number of slots is a power of two, at most two thirds of them taken.
+#[derive(Debug, Clone)]
+pub(super) struct Table<V> {
+    slots: Vec<(u64, V)>,
+    /// The slots that are taken, in the order in which they were.
+    taken: Vec<u32>,
+}
+
+impl<V: Copy + Default> Table<V> {
+    pub fn with_capacity(entries: usize) -> Table<V> {
+        let size = (entries * 3 / 2 + 1).next_power_of_two().max(8);
+        Table {
+            slots: vec![(FREE, V::default()); size],
+            taken: Vec::with_capacity(entries),
+        }
+    }
+
+    pub fn clear(&mut self) {
+        for slot in self.taken.drain(..) {
+            self.slots[slot as usize].0 = FREE;
+        }
+    }
+
+    pub fn get(&self, key: u64) -> Option<V> {
+        let (taken, value) = self.slots[self.slot(key)];
+        (taken == key).then_some(value)
+    }
+
+    /// The value of a key, and whether it is new; a new one begins as `V::default()`.
+    pub fn entry(&mut self, key: u64) -> (&mut V, bool) {
+        if (self.taken.len() + 1) * 3 > self.slots.len() * 2 {
+            self.grow();
+        }
+        let at = self.slot(key);
+        let fresh = self.slots[at].0 == FREE;
+        if fresh {
+            self.slots[at] = (key, V::default());
+            self.taken.push(at as u32);
+        }
+        (&mut self.slots[at].1, fresh)
+    }
+
+    fn grow(&mut self) {
+        let mut larger = Table::with_capacity(self.slots.len());
+        for &slot in &self.taken {
+            let (key, value) = self.slots[slot as usize];
+            *larger.entry(key).0 = value;
+        }
+        *self = larger;
+    }
+
+    /// Where the key is or would be.
+    fn slot(&self, key: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        // Fibonacci hashing: the upper bits of the product depend on all bits of the key.
+        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & mask;
+        while self.slots[at].0 != key && self.slots[at].0 != FREE {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn does_what_a_map_does(entries in prop::collection::vec((0u64..300, any::<u32>()), 0..600)) {
+            let mut table = Table::<u32>::with_capacity(4);
+            for round in 0..2 {
+                let mut map = HashMap::new();
+                for &(key, value) in &entries {
+                    let (slot, fresh) = table.entry(key);
+                    *slot = value;
+                    prop_assert_eq!(fresh, map.insert(key, value).is_none());
+                }
+                for key in 0..300 {
+                    prop_assert_eq!(table.get(key), map.get(&key).copied(), "round {}", round);
+                }
+                table.clear();
+                prop_assert_eq!(table.get(entries.first().map_or(0, |entry| entry.0)), None);
+            }
+        }
+    }
+}
