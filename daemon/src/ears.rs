@@ -79,7 +79,7 @@ impl Ears {
         let model = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (lexicon, graph) = spelled?;
         let backend = format!("{}-{}", model.engine(), model.precision());
-        let recogniser = Recogniser::new(&bundle, model, Arc::clone(&graph), config)?;
+        let recogniser = Recogniser::new(&bundle, model, Arc::clone(&graph), &lexicon, config)?;
         Ok((
             Self {
                 recogniser,

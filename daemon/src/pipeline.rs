@@ -324,7 +324,9 @@ impl Pipeline {
                     sink,
                 );
             }
-            SpeechEvent::Rejected { at, reason, best } => {
+            SpeechEvent::Rejected {
+                at, reason, best, ..
+            } => {
                 self.session.refused = Some(at);
                 let reason = witness::reason(reason);
                 self.mishear(self.time(at), reason, best.as_ref(), sink)?;

@@ -32,7 +32,7 @@ pub fn heard(recognition: &Recognition, origin: u64) -> Heard {
     Heard {
         words: words(recognition.best(), origin),
         candidates: recognition.hypotheses.iter().map(candidate).collect(),
-        stages: stages(&recognition.trace),
+        stages: stages(&recognition.trace.times),
     }
 }
 

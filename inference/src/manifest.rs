@@ -116,7 +116,7 @@ pub struct Background {
 
 /// `confidence = 1 / (1 + exp(-(slope * x + offset)))` with
 /// `x = (1 - worst_word) * ratio + worst_word * worst word's ratio + margin * min(margin to the next, margin_limit)
-/// + length * min(frames / length_limit, 1)`.
+/// + length * min(frames / length_limit, 1) + clarity * phone loop's score`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Confidence {
     /// Steepness of the curve.
@@ -138,6 +138,9 @@ pub struct Confidence {
     /// Frames of speech beyond which length says no more.
     #[serde(default = "one")]
     pub length_limit: f32,
+    /// Weight of the phone loop's own score, nats a frame: what was heard dimly is doubtful.
+    #[serde(default)]
+    pub clarity: f32,
 }
 
 fn one() -> f32 {

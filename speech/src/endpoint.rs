@@ -3,6 +3,8 @@
 //! A sentence that is complete and cannot go on needs only as much silence as tells a pause from a stop consonant;
 //! one that could go on gets time for it; one that is incomplete gets more. The judgement is a pure function.
 
+use serde::Serialize;
+
 use crate::decoder::{Continuation, Progress};
 
 /// How long to wait, in milliseconds of silence unless said otherwise.
@@ -49,7 +51,8 @@ pub struct Situation {
 }
 
 /// Why an utterance is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The sentence is complete.
     Complete,
@@ -57,6 +60,32 @@ pub enum EndReason {
     Stopped,
     /// It has become too long.
     TooLong,
+    /// There is no more audio.
+    AudioOver,
+}
+
+/// What ended an utterance: the rule and what it was applied to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Ending {
+    /// The rule.
+    pub rule: EndReason,
+    /// Silence that the rule asks for, milliseconds; for [`EndReason::TooLong`] the greatest length, for
+    /// [`EndReason::AudioOver`] nought.
+    pub patience_ms: u32,
+    /// Silence of the decoder's best path, milliseconds.
+    pub decoder_silence_ms: u32,
+    /// Silence by the voice activity detector, milliseconds.
+    pub voice_silence_ms: u32,
+    /// Length of the utterance, milliseconds.
+    pub length_ms: u32,
+    /// Words of the best path that were over.
+    pub words: u32,
+    /// Whether the best path could end there.
+    pub complete: bool,
+    /// Whether the best path was likely to go on.
+    pub continuation: Continuation,
+    /// By how much the best path that could end beat the best that could not, nats; `None` when either was missing.
+    pub lead: Option<f32>,
 }
 
 impl EndpointConfig {
@@ -81,6 +110,27 @@ impl EndpointConfig {
 }
 
 impl EndpointConfig {
+    /// Writes down why an utterance is over.
+    pub fn ending(&self, rule: EndReason, now: &Situation) -> Ending {
+        let progress = &now.progress;
+        Ending {
+            rule,
+            patience_ms: match rule {
+                EndReason::Complete => self.patience(progress),
+                EndReason::Stopped => self.incomplete_ms,
+                EndReason::TooLong => self.longest_ms,
+                EndReason::AudioOver => 0,
+            },
+            decoder_silence_ms: now.decoder_silence_ms,
+            voice_silence_ms: now.voice_silence_ms,
+            length_ms: now.length_ms,
+            words: progress.words,
+            complete: progress.complete,
+            continuation: progress.continuation,
+            lead: Some(progress.lead).filter(|lead| lead.is_finite()),
+        }
+    }
+
     /// Silence to wait for after a complete sentence, milliseconds.
     fn patience(&self, progress: &Progress) -> u32 {
         match progress.continuation {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::decoder::Evidence;
+use crate::endpoint::Ending;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub enum SpeechEvent {
         reason: RejectReason,
         /// What it would have been.
         best: Option<Recognition>,
+        /// How it came to that.
+        trace: Box<Trace>,
     },
 }
 
@@ -114,8 +117,8 @@ pub struct Recognition {
     pub speech_end: u64,
     /// How far the stream had been heard when it was decided.
     pub decided_at: u64,
-    /// Where the processor's time went.
-    pub trace: StageTimes,
+    /// How it came to that.
+    pub trace: Trace,
 }
 
 impl Recognition {
@@ -128,6 +131,45 @@ impl Recognition {
     pub fn waited(&self) -> u64 {
         self.decided_at.saturating_sub(self.speech_end)
     }
+}
+
+/// How a stretch of speech was heard, stage by stage, up to the sentence.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Trace {
+    /// Voice; `None` when nobody spoke.
+    pub voice: Option<Voice>,
+    /// The wake phrase that opened it, if one did.
+    pub wake: Option<Woken>,
+    /// Why it was taken to be over; `None` when nobody spoke.
+    pub ending: Option<Ending>,
+    /// Where the processor's time went.
+    pub times: StageTimes,
+}
+
+/// The voice of one stretch of speech.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Voice {
+    /// First voiced sample; where the utterance before ended, if the voice simply went on.
+    pub start: u64,
+    /// One past the last voiced sample so far.
+    pub end: u64,
+    /// Mean power of the voiced frames, decibels below full scale.
+    pub level_db: f32,
+    /// Mean power of what is no voice, before and between the words, decibels below full scale.
+    pub noise_db: f32,
+}
+
+/// A wake phrase that opened an utterance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Woken {
+    /// The phrase as configured.
+    pub phrase: String,
+    /// One past its last sample.
+    pub at: u64,
+    /// Log-likelihood against any sounds whatever, nats a frame.
+    pub ratio: f32,
+    /// Confidence, 0 to 1.
+    pub score: f32,
 }
 
 /// Time spent on one stretch of speech, by stage.

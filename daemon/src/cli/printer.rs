@@ -172,6 +172,7 @@ mod tests {
                     worst_word: -0.75,
                     margin: Some(0.125),
                     frames: 16,
+                    clarity: -0.625,
                 },
             }],
             stages: crate::event::Stages::default(),

@@ -15,6 +15,9 @@ pub struct Evidence {
     pub margin: Option<f32>,
     /// Frames within words.
     pub frames: u32,
+    /// Log-likelihood of those frames as any sounds whatever, nats a frame, nought or less: how clearly the network
+    /// heard anything at all. Noise lowers it.
+    pub clarity: f32,
 }
 
 /// From [`Evidence`] to a probability of being right: a logistic function of a weighted sum.
@@ -34,6 +37,8 @@ pub struct ConfidenceScale {
     pub length: f32,
     /// Frames beyond this say no more.
     pub length_limit: f32,
+    /// Weight of [`Evidence::clarity`]: what was heard dimly fits many sentences.
+    pub clarity: f32,
 }
 
 impl ConfidenceScale {
@@ -47,6 +52,7 @@ impl ConfidenceScale {
             margin_limit: confidence.margin_limit,
             length: confidence.length,
             length_limit: confidence.length_limit,
+            clarity: confidence.clarity,
         }
     }
 
@@ -58,7 +64,9 @@ impl ConfidenceScale {
             .unwrap_or(self.margin_limit)
             .min(self.margin_limit);
         let length = (evidence.frames as f32 / self.length_limit).min(1.0);
-        self.curve(fit + self.margin * margin + self.length * length)
+        self.curve(
+            fit + self.margin * margin + self.length * length + self.clarity * evidence.clarity,
+        )
     }
 
     /// Confidence in one word by its own ratio, 0 to 1: as if the rest of the evidence could not be better.
@@ -82,6 +90,7 @@ impl Default for ConfidenceScale {
             margin_limit: 1.0,
             length: 0.0,
             length_limit: 60.0,
+            clarity: 0.0,
         }
     }
 }
@@ -95,6 +104,7 @@ mod tests {
         let scale = ConfidenceScale {
             margin: 0.5,
             length: 0.5,
+            clarity: 0.5,
             ..ConfidenceScale::default()
         };
         let base = Evidence {
@@ -102,6 +112,7 @@ mod tests {
             worst_word: -1.0,
             margin: Some(0.1),
             frames: 30,
+            clarity: -1.0,
         };
         let confidence = scale.sentence(&base);
         assert!(confidence > 0.0 && confidence < 0.5);
@@ -120,6 +131,10 @@ mod tests {
                 ..base
             },
             Evidence { frames: 50, ..base },
+            Evidence {
+                clarity: -0.5,
+                ..base
+            },
         ] {
             assert!(scale.sentence(&better) > confidence, "{better:?}");
         }

@@ -7,6 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use serde::Serialize;
+
 use crate::grammar::{GrammarError, WordGraph};
 use crate::lexicon::Lexicon;
 use crate::phones::Unit;
@@ -20,7 +22,8 @@ const FREE: f32 = 0.05;
 const DEAR: f32 = 0.5;
 
 /// Whether a sentence that could be over goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Continuation {
     /// Nothing can follow, or only what the grammar makes dear (politeness).
     Unlikely,

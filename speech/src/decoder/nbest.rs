@@ -200,6 +200,7 @@ impl Decoder {
                 .fold(f32::INFINITY, f32::min),
             margin: None,
             frames,
+            clarity: self.clarity(last_first, frames),
         };
         DecodedSentence {
             words,
@@ -207,6 +208,13 @@ impl Decoder {
             confidence: scale.sentence(&evidence),
             evidence,
         }
+    }
+
+    /// The phone loop's score of the frames within words, nats a frame.
+    fn clarity(&self, words: &[Record], frames: u32) -> f32 {
+        let of =
+            |word: &Record| self.background_score(word.end) - self.background_score(word.begin);
+        words.iter().map(of).sum::<f32>() / frames.max(1) as f32
     }
 
     fn word_ratio(&self, record: &Record) -> f32 {

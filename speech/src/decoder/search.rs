@@ -37,7 +37,7 @@ impl Default for DecoderConfig {
     fn default() -> Self {
         DecoderConfig {
             beam: 120.0,
-            max_active: 4000,
+            max_active: 20_000,
             grammar_scale: 1.0,
             background_scale: 1.0,
             n_best: 5,

@@ -5,6 +5,7 @@
 //! sample counts, so a recording gives the same events at any speed.
 
 mod ears;
+mod loudness;
 mod recent;
 #[cfg(test)]
 mod tests;
@@ -17,14 +18,14 @@ use vocar_inference::{AcousticModel, Bundle, EngineError};
 
 use crate::decoder::{Background, ConfidenceScale, Decoder, DecoderConfig, DecodingGraph};
 use crate::endpoint::{EndReason, EndpointConfig};
-use crate::event::{RejectReason, SpeechEvent};
+use crate::event::{RejectReason, SpeechEvent, Trace, Woken};
 use crate::frontend::FeatureSpecError;
 use crate::lexicon::{Lexicon, Unpronounceable};
-use crate::phones::PhoneTable;
 use crate::resource::ResourceError;
 use crate::vad::{VadConfig, VadConfigError, VadEvent, VoiceActivity};
 use crate::wake::{WakeConfig, WakeSpotter};
 use ears::Ears;
+use loudness::Loudness;
 use recent::Recent;
 use utterance::{Outcome, Phase, Utterance};
 
@@ -121,6 +122,7 @@ pub struct Recogniser {
     voice: VoiceActivity,
     /// Sample of the stream at which the voice activity detector was last reset.
     voice_origin: u64,
+    loudness: Loudness,
     recent: Recent,
     ears: Ears,
     decoder: Decoder,
@@ -137,7 +139,7 @@ pub struct Recogniser {
 }
 
 impl Recogniser {
-    /// A recogniser that does not listen yet.
+    /// A recogniser that does not listen yet. `lexicon` is the bundle's, with which `graph` was compiled.
     ///
     /// # Errors
     /// [`RecogniserError`] when a file of the bundle is wrong, a setting is out of range or a wake phrase cannot be said.
@@ -145,27 +147,24 @@ impl Recogniser {
         bundle: &Bundle,
         model: Arc<AcousticModel>,
         graph: Arc<DecodingGraph>,
+        lexicon: &Lexicon,
         mut config: RecogniserConfig,
     ) -> Result<Recogniser, RecogniserError> {
         let manifest = bundle.manifest();
-        let phones = PhoneTable::parse(
-            &bundle.path(&manifest.lexicon.phones).display().to_string(),
-            &bundle
-                .read_text(&manifest.lexicon.phones)
-                .map_err(ResourceError::from)?,
-        )?;
+        let phones = lexicon.phones();
         if phones.len() != model.units() {
             return Err(RecogniserError::Units {
                 phones: phones.len(),
                 model: model.units(),
             });
         }
-        let background = Background::load(bundle, &phones)?;
+        let background = Background::load(bundle, phones)?;
         config.decoder.confidence = ConfidenceScale::from_manifest(&manifest.confidence);
-        let spotter = WakeSpotter::new(&Lexicon::load(bundle)?, &background, config.wake.clone())?;
+        let spotter = WakeSpotter::new(lexicon, &background, config.wake.clone())?;
         Ok(Recogniser {
             voice: VoiceActivity::new(config.vad.clone())?,
             voice_origin: 0,
+            loudness: Loudness::default(),
             recent: Recent::new(
                 (u64::from(config.pre_roll_ms.min(2000)) * MS) as usize + 64 * BLOCK,
             ),
@@ -266,11 +265,7 @@ impl Recogniser {
             State::Off => {}
             State::Waiting {
                 deadline: Some(_), ..
-            } => sink(SpeechEvent::Rejected {
-                at: self.heard(),
-                reason: RejectReason::NoSpeech,
-                best: None,
-            }),
+            } => sink(self.nobody_spoke()),
             State::Waiting { .. } => {}
             State::Hearing(mut utterance) => {
                 self.rows.clear();
@@ -281,7 +276,7 @@ impl Recogniser {
                     self.wake(&mut utterance, spotted, sink);
                 }
                 if utterance.phase == Phase::Command {
-                    self.conclude(&utterance, EndReason::Stopped, sink);
+                    self.conclude(&utterance, EndReason::AudioOver, sink);
                 }
             }
         }
@@ -317,6 +312,8 @@ impl Recogniser {
             report(event, origin, sink);
         });
         let voiced = started.elapsed();
+        self.loudness
+            .hear(block, self.voice.score() >= self.config.vad.start_score);
         match std::mem::replace(&mut self.state, State::Off) {
             State::Off => {}
             State::Waiting { phase, deadline } => {
@@ -347,11 +344,7 @@ impl Recogniser {
             && now >= self.not_before + GOES_ON;
         let Some(onset) = onset.or(goes_on.then_some(self.not_before)) else {
             if deadline.is_some_and(|deadline| now >= deadline) {
-                sink(SpeechEvent::Rejected {
-                    at: now,
-                    reason: RejectReason::NoSpeech,
-                    best: None,
-                });
+                sink(self.nobody_spoke());
                 self.state = if self.mode == Mode::Wake {
                     self.waiting(Phase::Wake)
                 } else {
@@ -371,7 +364,17 @@ impl Recogniser {
         self.rows.clear();
         let (first, samples) = self.recent.since(from);
         self.ears.push(samples, &mut self.rows)?;
-        self.hear(Utterance::new(phase, first), sink)
+        self.loudness.begin();
+        self.hear(Utterance::new(phase, first, onset), sink)
+    }
+
+    fn nobody_spoke(&self) -> SpeechEvent {
+        SpeechEvent::Rejected {
+            at: self.heard(),
+            reason: RejectReason::NoSpeech,
+            best: None,
+            trace: Box::default(),
+        }
     }
 
     /// Goes on with an utterance after new scores: words, wake phrase, end.
@@ -454,22 +457,27 @@ impl Recogniser {
         sink: &mut dyn FnMut(SpeechEvent),
     ) {
         let Some(spotted) = spotted else { return };
-        let at = utterance.origin + u64::from(spotted.end) * self.frame_samples;
-        sink(SpeechEvent::WakeDetected {
-            at,
+        let woken = Woken {
+            at: utterance.origin + u64::from(spotted.end) * self.frame_samples,
             phrase: self.spotter.config().phrases[spotted.phrase].clone(),
+            ratio: spotted.ratio,
             score: self.config.decoder.confidence.word(spotted.ratio),
+        };
+        sink(SpeechEvent::WakeDetected {
+            at: woken.at,
+            phrase: woken.phrase.clone(),
+            score: woken.score,
         });
         self.decoder.reset();
         self.decoder
             .push(utterance.since(spotted.end, self.decoder.columns()));
-        utterance.awake(at);
+        utterance.awake(woken);
     }
 
     /// The wake phrase was all: the command is still to come.
     fn nothing_said_since_wake(&self, utterance: &Utterance, quiet: u64) -> bool {
         let voice_end = self.heard() - quiet;
-        utterance.woken
+        utterance.woken.is_some()
             && self.decoder.progress().words == 0
             && voice_end < utterance.origin + 300 * MS
     }
@@ -483,6 +491,26 @@ impl Recogniser {
         }
     }
 
+    /// How an utterance that is over came to its end.
+    fn trace(&self, utterance: &Utterance, reason: EndReason) -> Trace {
+        let quiet = self.voice_silence();
+        let situation = utterance.situation(
+            self.decoder.progress(),
+            self.frame_samples,
+            self.heard(),
+            quiet,
+        );
+        Trace {
+            voice: Some(
+                self.loudness
+                    .voice(utterance.onset, self.heard().saturating_sub(quiet)),
+            ),
+            wake: utterance.woken.clone(),
+            ending: Some(self.config.endpoint.ending(reason, &situation)),
+            times: self.ears.times,
+        }
+    }
+
     fn conclude(
         &mut self,
         utterance: &Utterance,
@@ -492,13 +520,8 @@ impl Recogniser {
         let started = Instant::now();
         let decoded = self.decoder.finish();
         self.ears.times.decoding += started.elapsed();
-        let outcome = utterance.outcome(
-            &decoded,
-            reason,
-            self.frame_samples,
-            self.heard(),
-            self.ears.times,
-        );
+        let trace = self.trace(utterance, reason);
+        let outcome = utterance.outcome(&decoded, reason, self.frame_samples, self.heard(), trace);
         self.not_before = match &outcome {
             Outcome::Final(recognition) => recognition.speech_end,
             Outcome::Rejected(..) => self.heard(),

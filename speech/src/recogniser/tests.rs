@@ -174,7 +174,7 @@ impl Bench {
             wake,
             ..RecogniserConfig::default()
         };
-        let recogniser = Recogniser::new(&bundle, model.unwrap(), graph, config).unwrap();
+        let recogniser = Recogniser::new(&bundle, model.unwrap(), graph, &lexicon, config).unwrap();
         Bench {
             recogniser,
             script,
@@ -305,7 +305,16 @@ fn one_sentence_after_the_button_is_decided_within_a_fifth_of_a_second() {
             .windows(2)
             .all(|pair| pair[0].start < pair[0].end && pair[0].end <= pair[1].start)
     );
-    assert!(recognition.trace.steps > recognition.trace.early_looks);
+    let trace = &recognition.trace;
+    assert!(trace.times.steps > trace.times.early_looks);
+    let (voice, ending) = (trace.voice.unwrap(), trace.ending.unwrap());
+    assert!(voice.start.abs_diff(begins) < 200 * MS && voice.end > voice.start);
+    assert!(voice.level_db > voice.noise_db, "{voice:?}");
+    assert!(
+        ending.rule == EndReason::Complete
+            && ending.patience_ms <= ending.decoder_silence_ms.max(ending.voice_silence_ms),
+        "{ending:?}"
+    );
     assert!(
         matches!(events[0], SpeechEvent::SpeechStarted { .. }),
         "{events:?}"
@@ -336,7 +345,7 @@ fn the_decision_does_not_wait_for_a_full_chunk() {
             panic!("{events:?}")
         };
         longest = longest.max(waited(recognition));
-        early_looks += recognition.trace.early_looks;
+        early_looks += recognition.trace.times.early_looks;
     }
     assert!(
         longest <= 180 && early_looks > 0,

@@ -3,7 +3,7 @@
 use crate::decoder::{Decoded, DecodedSentence, Progress};
 use crate::endpoint::{EndReason, Situation};
 use crate::event::{
-    Hypothesis, Recognition, RejectReason, SpeechEvent, StageTimes, Transcript, Word,
+    Hypothesis, Recognition, RejectReason, SpeechEvent, Trace, Transcript, Woken, Word,
 };
 
 use super::MS;
@@ -25,8 +25,10 @@ pub(super) struct Utterance {
     pub phase: Phase,
     /// Sample of the stream at which the frames of the present phase begin.
     pub origin: u64,
-    /// A wake phrase opened it.
-    pub woken: bool,
+    /// First voiced sample.
+    pub onset: u64,
+    /// The wake phrase that opened it.
+    pub woken: Option<Woken>,
     shown: String,
     scores: Vec<f32>,
     /// Frames heard for the wake phrase.
@@ -34,11 +36,12 @@ pub(super) struct Utterance {
 }
 
 impl Utterance {
-    pub fn new(phase: Phase, origin: u64) -> Utterance {
+    pub fn new(phase: Phase, origin: u64, onset: u64) -> Utterance {
         Utterance {
             phase,
             origin,
-            woken: false,
+            onset,
+            woken: None,
             shown: String::new(),
             scores: Vec::new(),
             frames: 0,
@@ -60,11 +63,11 @@ impl Utterance {
         &self.scores[self.scores.len().saturating_sub(wanted)..]
     }
 
-    /// The wake phrase ended at this sample; what follows is a command.
-    pub fn awake(&mut self, at: u64) {
+    /// What follows the wake phrase is a command.
+    pub fn awake(&mut self, woken: Woken) {
         self.phase = Phase::Command;
-        self.origin = at;
-        self.woken = true;
+        self.origin = woken.at;
+        self.woken = Some(woken);
         self.scores.clear();
     }
 
@@ -97,7 +100,7 @@ impl Utterance {
         reason: EndReason,
         frame_samples: u64,
         heard: u64,
-        trace: StageTimes,
+        trace: Trace,
     ) -> Outcome {
         let recognition = |sentences: &[DecodedSentence]| {
             let hypotheses: Vec<Hypothesis> = sentences
@@ -110,7 +113,7 @@ impl Utterance {
                 speech_start,
                 speech_end,
                 decided_at: heard,
-                trace,
+                trace: trace.clone(),
                 hypotheses,
             })
         };
@@ -124,7 +127,7 @@ impl Utterance {
                     _ if decoded.n_best.is_empty() => RejectReason::NotASentence,
                     _ => RejectReason::LowConfidence,
                 };
-                Outcome::Rejected(reason, best)
+                Outcome::Rejected(reason, best, Box::new(trace))
             }
         }
     }
@@ -149,14 +152,19 @@ impl Utterance {
 /// What an utterance was.
 pub(super) enum Outcome {
     Final(Recognition),
-    Rejected(RejectReason, Option<Recognition>),
+    Rejected(RejectReason, Option<Recognition>, Box<Trace>),
 }
 
 impl Outcome {
     pub fn event(self, at: u64) -> SpeechEvent {
         match self {
             Outcome::Final(recognition) => SpeechEvent::Final(recognition),
-            Outcome::Rejected(reason, best) => SpeechEvent::Rejected { at, reason, best },
+            Outcome::Rejected(reason, best, trace) => SpeechEvent::Rejected {
+                at,
+                reason,
+                best,
+                trace,
+            },
         }
     }
 }
