@@ -3,27 +3,42 @@
 //! Each phrase is a chain of phones that may begin at any frame, out of whatever was said before: it takes over the
 //! phone loop's score there. At its end it is compared with the phone loop, which has heard the same frames. Any
 //! phrase that can be pronounced will do; nothing is trained for it.
+//!
+//! Three things count, in nats: how much better than the phone loop the phrase explains its frames; how surely the network
+//! heard the worse half of its phones (a false alarm often has most of the phrase right and the rest entirely wrong);
+//! and whether a pause comes before it, since people who address somebody begin to speak.
+
+mod chain;
 
 use crate::decoder::{Background, BackgroundSearch};
 use crate::lexicon::{Lexicon, Unpronounceable};
 use crate::phones::Unit;
+use chain::{Chain, Frame};
 
-/// Chains for one phrase at most: the combinations of its words' pronunciations.
-const MAX_CHAINS: usize = 16;
 /// A better ending of the same phrase is awaited for this many frames before it is reported.
 const PATIENCE: u32 = 3;
 /// Gains that differ by no more than this, nats, are level.
 const FLAT: f32 = 0.01;
+/// A pause is looked for in so many frames before the phrase.
+const PAUSE: usize = 4;
+/// A frame speaks against a pause with no more than this log posterior.
+const NO_PAUSE: f32 = -5.0;
 
-/// Which phrases wake, and how sure one has to be.
+/// Which phrases wake, and how sure one has to be. The defaults come from `tests/benchmarks/wake.py SPEECH WORK dev`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WakeConfig {
     /// The phrases, words separated by spaces.
     pub phrases: Vec<String>,
-    /// Least log-likelihood against the phone loop of the whole phrase, nats a frame.
+    /// Least score of a phrase without phones, nats. See [`WakeSpotter::threshold`].
     pub threshold: f32,
-    /// Least log-likelihood against the phone loop of each of its words, nats a frame.
+    /// What each phone of a phrase adds to the least score, nats.
+    pub threshold_per_phone: f32,
+    /// Least log-likelihood against the phone loop of each word of a phrase, nats a frame.
     pub word_threshold: f32,
+    /// Weight of the mean log posterior of the worse half of a phrase's phones.
+    pub fit_weight: f32,
+    /// Weight of the mean log posterior, at least -5, of silence in the 120 ms before a phrase; 0: begin anywhere.
+    pub pause_weight: f32,
     /// The phone loop's log probabilities are multiplied by this.
     pub background_scale: f32,
 }
@@ -32,8 +47,11 @@ impl Default for WakeConfig {
     fn default() -> Self {
         WakeConfig {
             phrases: Vec::new(),
-            threshold: 0.0,
+            threshold: -4.0,
+            threshold_per_phone: 0.0,
             word_threshold: -0.5,
+            fit_weight: 4.0,
+            pause_weight: 1.0,
             background_scale: 1.0,
         }
     }
@@ -48,8 +66,12 @@ pub struct Spotted {
     pub begin: u32,
     /// The first frame after it.
     pub end: u32,
-    /// Log-likelihood against the phone loop, nats a frame.
+    /// Log-likelihood against the phone loop with what a missing pause takes off, nats a frame.
     pub ratio: f32,
+    /// Log-likelihood against the phone loop of the worst word, nats a frame.
+    pub worst_word: f32,
+    /// Mean log posterior of the worse half of its phones.
+    pub fit: f32,
 }
 
 impl Spotted {
@@ -58,42 +80,11 @@ impl Spotted {
     fn gain(&self) -> f32 {
         self.ratio * (self.end - self.begin) as f32
     }
-}
 
-/// One phone of a chain.
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    unit: Unit,
-    /// First phone of a word.
-    begins_word: bool,
-    /// A pause between words, which may be left out.
-    pause: bool,
-}
-
-/// The best way into a link. Scores are relative to the phone loop.
-#[derive(Debug, Clone, Copy)]
-struct Walker {
-    score: f32,
-    begin: u32,
-    word_begin: u32,
-    word_score: f32,
-    /// Ratio of the worst word that is over.
-    worst: f32,
-}
-
-const NOBODY: Walker = Walker {
-    score: f32::NEG_INFINITY,
-    begin: 0,
-    word_begin: 0,
-    word_score: 0.0,
-    worst: f32::INFINITY,
-};
-
-#[derive(Debug)]
-struct Chain {
-    phrase: usize,
-    links: Vec<Link>,
-    walkers: Vec<Walker>,
+    /// What is compared with the threshold, nats.
+    pub fn score(&self, config: &WakeConfig) -> f32 {
+        self.gain() + config.fit_weight * self.fit
+    }
 }
 
 /// Listens for the wake phrases, frame by frame.
@@ -102,7 +93,12 @@ pub struct WakeSpotter {
     config: WakeConfig,
     background: BackgroundSearch,
     chains: Vec<Chain>,
+    posteriors: Vec<f32>,
+    /// Log posteriors of silence in the newest frames, a ring.
+    silence: [f32; PAUSE],
     frame: u32,
+    /// The best way to each phrase that ends with the newest frame.
+    endings: Vec<Option<Spotted>>,
     candidate: Option<Spotted>,
 }
 
@@ -118,14 +114,13 @@ impl WakeSpotter {
     ) -> Result<WakeSpotter, Unpronounceable> {
         let mut chains = Vec::new();
         for (phrase, text) in config.phrases.iter().enumerate() {
-            chains.extend(spell(lexicon, text)?.into_iter().map(|links| Chain {
-                phrase,
-                walkers: vec![NOBODY; links.len()],
-                links,
-            }));
+            chains.extend(Chain::spell(lexicon, phrase, text)?);
         }
         let background = BackgroundSearch::new(background.clone().scaled(config.background_scale));
         Ok(WakeSpotter {
+            posteriors: vec![0.0; background.units()],
+            silence: [0.0; PAUSE],
+            endings: vec![None; config.phrases.len()],
             config,
             background,
             chains,
@@ -139,22 +134,73 @@ impl WakeSpotter {
         &self.config
     }
 
-    /// Forgets what was heard.
+    /// Forgets what was heard; what comes before the first frame counts as a pause.
     pub fn reset(&mut self) {
         self.background.reset();
-        self.chains
-            .iter_mut()
-            .for_each(|chain| chain.walkers.fill(NOBODY));
+        self.chains.iter_mut().for_each(Chain::clear);
+        self.silence.fill(0.0);
+        self.endings.fill(None);
         self.frame = 0;
         self.candidate = None;
+    }
+
+    /// Least score of a phrase, nats, for the shortest way to say it: the more phones, the less is reached by chance.
+    pub fn threshold(&self, phrase: usize) -> f32 {
+        let own = self.chains.iter().filter(|chain| chain.phrase == phrase);
+        let phones = own.map(Chain::phones).min().unwrap_or(0);
+        self.config.threshold + self.config.threshold_per_phone * phones as f32
+    }
+
+    /// The best way to each phrase that ends with the newest frame, however bad; for measuring.
+    pub fn endings(&self) -> impl Iterator<Item = &Spotted> {
+        self.endings.iter().flatten()
     }
 
     /// Takes one frame of acoustic scores; reports a phrase once, a few frames after its end.
     pub fn step(&mut self, row: &[f32]) -> Option<Spotted> {
         let gained = self.background.step(row);
         self.background.lower(gained);
+        posteriors(row, &mut self.posteriors);
+        let silence: f32 = self.silence.iter().sum();
+        let frame = Frame {
+            row,
+            posteriors: &self.posteriors,
+            gained,
+            entry: self.config.pause_weight * silence / PAUSE as f32,
+            number: self.frame,
+        };
+        self.endings.fill(None);
         for chain in &mut self.chains {
-            if let Some(ended) = chain.step(row, gained, self.frame, &self.config)
+            let Some(ended) = chain.step(&frame) else {
+                continue;
+            };
+            let known = &mut self.endings[ended.phrase];
+            if known.is_none_or(|known| ended.score(&self.config) > known.score(&self.config)) {
+                *known = Some(ended);
+            }
+        }
+        self.silence[self.frame as usize % PAUSE] =
+            self.posteriors[Unit::SIL.index()].max(NO_PAUSE);
+        self.frame += 1;
+        self.choose();
+        let spotted = self
+            .candidate
+            .take_if(|known| self.frame >= known.end + PATIENCE);
+        if spotted.is_some() {
+            self.chains.iter_mut().for_each(Chain::clear);
+        }
+        spotted
+    }
+
+    /// Keeps the best of the endings that are sure enough.
+    fn choose(&mut self) {
+        for phrase in 0..self.endings.len() {
+            let Some(ended) = self.endings[phrase] else {
+                continue;
+            };
+            let sure = ended.score(&self.config) >= self.threshold(phrase)
+                && ended.worst_word >= self.config.word_threshold;
+            if sure
                 && self
                     .candidate
                     .is_none_or(|known| ended.gain() >= known.gain() - FLAT)
@@ -162,16 +208,6 @@ impl WakeSpotter {
                 self.candidate = Some(ended);
             }
         }
-        self.frame += 1;
-        let spotted = self
-            .candidate
-            .take_if(|known| self.frame >= known.end + PATIENCE);
-        if spotted.is_some() {
-            self.chains
-                .iter_mut()
-                .for_each(|chain| chain.walkers.fill(NOBODY));
-        }
-        spotted
     }
 
     /// Reports a phrase that has ended but was still given time; for the end of the stream.
@@ -180,120 +216,19 @@ impl WakeSpotter {
     }
 }
 
-impl Chain {
-    fn step(
-        &mut self,
-        row: &[f32],
-        gained: f32,
-        frame: u32,
-        config: &WakeConfig,
-    ) -> Option<Spotted> {
-        for index in (0..self.links.len()).rev() {
-            let link = self.links[index];
-            let mut entering = self.entering(index, frame);
-            if link.begins_word {
-                entering = Walker {
-                    word_begin: frame,
-                    word_score: entering.score,
-                    ..entering
-                };
-            }
-            let entered = entering.score + row[link.unit.begin_column()] - gained;
-            let stayed = self.walkers[index].score + row[link.unit.continue_column()] - gained;
-            self.walkers[index] = if entered > stayed {
-                Walker {
-                    score: entered,
-                    ..entering
-                }
-            } else {
-                Walker {
-                    score: stayed,
-                    ..self.walkers[index]
-                }
-            };
-        }
-        let last = self.walkers.last()?.word_over(frame + 1);
-        let ratio = last.score / (frame + 1 - last.begin) as f32;
-        let sure = ratio >= config.threshold && last.worst >= config.word_threshold;
-        sure.then_some(Spotted {
-            phrase: self.phrase,
-            begin: last.begin,
-            end: frame + 1,
-            ratio,
-        })
+/// Log posteriors of the units from the scores of their two columns.
+fn posteriors(row: &[f32], units: &mut [f32]) {
+    let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut total = 0.0;
+    let (pairs, _) = row.as_chunks::<2>();
+    for (unit, pair) in units.iter_mut().zip(pairs) {
+        *unit = (pair[0] - highest).exp() + (pair[1] - highest).exp();
+        total += *unit;
     }
-
-    /// The best walker that may enter a link, as it was after the frame before.
-    fn entering(&self, index: usize, frame: u32) -> Walker {
-        if index == 0 {
-            return Walker {
-                score: 0.0,
-                begin: frame,
-                ..NOBODY
-            };
-        }
-        let before = &self.links[index - 1];
-        let walker = self.walkers[index - 1];
-        if before.pause {
-            let past = self.walkers[index - 2].word_over(frame);
-            return if past.score > walker.score {
-                past
-            } else {
-                walker
-            };
-        }
-        if self.links[index].pause || self.links[index].begins_word {
-            walker.word_over(frame)
-        } else {
-            walker
-        }
+    for unit in units {
+        // The floor keeps the logarithm finite where an exponential vanished.
+        *unit = (*unit / total).max(1e-30).ln();
     }
-}
-
-impl Walker {
-    /// The same walker with its present word, which ends before `frame`, judged.
-    fn word_over(self, frame: u32) -> Walker {
-        let ratio =
-            (self.score - self.word_score) / frame.saturating_sub(self.word_begin).max(1) as f32;
-        Walker {
-            worst: self.worst.min(ratio),
-            ..self
-        }
-    }
-}
-
-fn spell(lexicon: &Lexicon, phrase: &str) -> Result<Vec<Vec<Link>>, Unpronounceable> {
-    let mut chains: Vec<Vec<Link>> = vec![Vec::new()];
-    for word in phrase.split_whitespace() {
-        let said = lexicon.pronunciations(word)?;
-        let mut extended = Vec::new();
-        for chain in &chains {
-            for phones in said.iter().take(MAX_CHAINS / chains.len().min(MAX_CHAINS)) {
-                let mut longer = chain.clone();
-                if !chain.is_empty() {
-                    longer.push(Link {
-                        unit: Unit::SIL,
-                        begins_word: false,
-                        pause: true,
-                    });
-                }
-                longer.extend(phones.iter().enumerate().map(|(at, &unit)| Link {
-                    unit,
-                    begins_word: at == 0,
-                    pause: false,
-                }));
-                extended.push(longer);
-            }
-        }
-        chains = extended;
-    }
-    if chains[0].is_empty() {
-        return Err(Unpronounceable {
-            word: phrase.to_owned(),
-            problem: "a wake phrase needs at least one word",
-        });
-    }
-    Ok(chains)
 }
 
 #[cfg(test)]
