@@ -69,6 +69,13 @@ class Speakers:
         return talkers
 
 
+def rows_and_speakers(speech, folder, name):
+    """Rows (path, text) of a set that `manifests.py` laid out in `folder`, and the speakers of its split."""
+    folder = folder.resolve()
+    lines = (folder / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    return [line.split("\t")[:2] for line in lines], Speakers(speech, folder, DEV if name.endswith("dev") else TEST)
+
+
 def recorded_noises(speech):
     """The recorded noises of the collection that a car may hold."""
     with tempfile.TemporaryDirectory() as scratch, tarfile.open(speech / "noise.tar") as tar:
@@ -112,10 +119,8 @@ def main():
     parser.add_argument("--noise", nargs="+", choices=("road", "babble", "cabin"), default=["road", "babble", "cabin"])
     args = parser.parse_args()
 
-    folder, out = args.eval.resolve(), args.out.resolve()
-    lines = (folder / f"{args.set}.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    rows = [line.split("\t")[:2] for line in lines]
-    speakers = Speakers(args.speech, folder, DEV if args.set.endswith("dev") else TEST)
+    out = args.out.resolve()
+    rows, speakers = rows_and_speakers(args.speech, args.eval, args.set)
     recorded = recorded_noises(args.speech)
     for kind in args.noise:
         manifests = {snr: [] for snr in LEVELS}
