@@ -226,7 +226,7 @@ fn tune(search: &mut Dictation, heard: &[Heard], from: &DictationConfig) -> Dict
                 *best = (errors.rate(), config);
             }
         };
-    for factor in [1.0, 0.5, 0.7, 1.4, 2.0] {
+    for factor in [1.0, 0.75, 1.25, 1.5] {
         let lm_scale = from.lm_scale * factor;
         consider(
             search,
@@ -237,7 +237,7 @@ fn tune(search: &mut Dictation, heard: &[Heard], from: &DictationConfig) -> Dict
             &mut best,
         );
     }
-    for change in [-4.0, -2.0, 2.0, 4.0] {
+    for change in [-3.0, -1.5, 1.5, 3.0] {
         let word_bonus = from.word_bonus + change;
         let config = DictationConfig {
             word_bonus,
@@ -245,7 +245,7 @@ fn tune(search: &mut Dictation, heard: &[Heard], from: &DictationConfig) -> Dict
         };
         consider(search, config, &mut best);
     }
-    for factor in [0.85, 1.18] {
+    for factor in [0.88, 1.13] {
         let lm_scale = best.1.lm_scale * factor;
         let config = DictationConfig {
             lm_scale,

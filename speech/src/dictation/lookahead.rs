@@ -1,33 +1,23 @@
 //! The n-gram smeared over the tree: the likeliest word below each node, given the word before.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ngram::NGram;
 use super::table::Table;
 use super::tree::{LexiconTree, ROOT};
 
-/// Entries that are remembered; when there are more, all are forgotten and made anew by need.
+/// Entries that are remembered from one utterance to the next; when there are more, all are made anew by need.
 const ROOM: usize = 4_000_000;
+/// A word after which the tree has not been looked at.
+const UNSEEN: u32 = u32::MAX;
 
-/// What listed pairs of one first word say about the tree.
+/// What the listed pairs of one first word say about the tree.
 #[derive(Debug)]
-pub(super) struct Smeared {
+struct Smeared {
     /// Natural logarithm of the probability of the likeliest listed follower at or below a node.
     best: Table<f32>,
     /// Weight of everything not listed.
     backoff: f32,
-}
-
-impl Smeared {
-    /// Natural logarithm of an upper bound of the probabilities of the words at or below a node (weights above one are
-    /// the only reason why it may be too low), and nearly always that of the likeliest.
-    pub fn at(&self, tree: &LexiconTree, node: u32) -> f32 {
-        let unlisted = self.backoff + tree.nodes[node as usize].best;
-        self.best
-            .get(u64::from(node))
-            .map_or(unlisted, |best| best.max(unlisted))
-    }
 }
 
 /// Smears by need and remembers.
@@ -35,29 +25,56 @@ impl Smeared {
 pub(super) struct Lookahead {
     tree: Arc<LexiconTree>,
     ngram: Arc<NGram>,
-    made: HashMap<u16, Arc<Smeared>>,
+    made: Vec<Smeared>,
+    /// Where each word's is among those made.
+    place: Vec<u32>,
     entries: usize,
 }
 
 impl Lookahead {
     pub fn new(tree: Arc<LexiconTree>, ngram: Arc<NGram>) -> Lookahead {
         Lookahead {
+            made: Vec::new(),
+            place: vec![UNSEEN; ngram.words().len()],
+            entries: 0,
             tree,
             ngram,
-            made: HashMap::new(),
-            entries: 0,
         }
     }
 
-    /// The tree as it looks after a word.
-    pub fn after(&mut self, previous: u16) -> Arc<Smeared> {
-        if let Some(known) = self.made.get(&previous) {
-            return Arc::clone(known);
-        }
+    /// To be called between utterances: forgets when too much is remembered. Earlier places mean nothing then.
+    pub fn tidy(&mut self) {
         if self.entries > ROOM {
             self.made.clear();
+            self.place.fill(UNSEEN);
             self.entries = 0;
         }
+    }
+
+    /// The place of the tree as it looks after a word.
+    pub fn after(&mut self, previous: u16) -> u32 {
+        let place = self.place[usize::from(previous)];
+        if place != UNSEEN {
+            return place;
+        }
+        let smeared = self.smear(previous);
+        self.made.push(smeared);
+        self.place[usize::from(previous)] = (self.made.len() - 1) as u32;
+        self.place[usize::from(previous)]
+    }
+
+    /// Natural logarithm of the probability of the likeliest word at or below a node. A word that is listed as less
+    /// likely than its back-off counts as if it were not listed.
+    pub fn at(&self, place: u32, node: u32) -> f32 {
+        let smeared = &self.made[place as usize];
+        let unlisted = smeared.backoff + self.tree.nodes[node as usize].best;
+        match smeared.best.get(u64::from(node)) {
+            Some(best) => best.max(unlisted),
+            None => unlisted,
+        }
+    }
+
+    fn smear(&mut self, previous: u16) -> Smeared {
         let mut best = Table::<f32>::with_capacity(64);
         for (word, log) in self.ngram.followers(previous) {
             for &last in self.tree.last_nodes(word) {
@@ -73,11 +90,9 @@ impl Lookahead {
                 }
             }
         }
-        let smeared = Arc::new(Smeared {
+        Smeared {
             best,
             backoff: self.ngram.backoff(previous),
-        });
-        self.made.insert(previous, Arc::clone(&smeared));
-        smeared
+        }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::lookahead::{Lookahead, Smeared};
+use super::lookahead::Lookahead;
 use super::ngram::{Context, NGram};
 use super::table::Table;
 use super::tree::LexiconTree;
@@ -40,10 +40,10 @@ pub struct DictationConfig {
 impl Default for DictationConfig {
     fn default() -> Self {
         DictationConfig {
-            beam: 40.0,
-            word_beam: 25.0,
-            max_active: 6000,
-            lm_scale: 3.0,
+            beam: 25.0,
+            word_beam: 20.0,
+            max_active: 5000,
+            lm_scale: 2.0,
             word_bonus: 0.0,
             silence_bonus: 0.0,
         }
@@ -67,6 +67,8 @@ struct Token {
     score: f32,
     /// Part of the score: the likeliest word still possible, scaled.
     expected: f32,
+    /// Place of the look-ahead of its context.
+    ahead: u32,
     /// First frame of the present word.
     begin: u32,
     /// The last word that is over.
@@ -168,6 +170,7 @@ impl Dictation {
         self.next.clear();
         self.arrivals.clear();
         self.history.clear();
+        self.lookahead.tidy();
         self.best = 0.0;
         self.sweep_at = SWEEP;
     }
@@ -297,7 +300,6 @@ impl Dictation {
     fn advance(&mut self, row: &[f32]) {
         let tokens = std::mem::take(&mut self.tokens);
         let tree = Arc::clone(&self.tree);
-        let mut smeared: Option<(Context, Arc<Smeared>)> = None;
         for token in &tokens {
             let unit = if token.node == SILENCE {
                 Unit::SIL
@@ -317,14 +319,7 @@ impl Dictation {
                 if token.score + begin < self.best - self.config.beam {
                     continue;
                 }
-                let after = match &smeared {
-                    Some((context, after)) if *context == token.context => after,
-                    _ => {
-                        let after = self.lookahead.after(self.ngram.newest(token.context));
-                        &smeared.insert((token.context, after)).1
-                    }
-                };
-                let expected = self.config.lm_scale * after.at(&tree, child);
+                let expected = self.config.lm_scale * self.lookahead.at(token.ahead, child);
                 self.relax(Token {
                     node: child,
                     score: token.score - token.expected + expected + begin,
@@ -361,18 +356,19 @@ impl Dictation {
         if score < self.best - self.config.beam {
             return;
         }
-        let after = self.lookahead.after(self.ngram.newest(context));
+        let ahead = self.lookahead.after(self.ngram.newest(context));
         for node in 0..self.tree.roots {
             let begin = row[self.tree.nodes[node as usize].unit.begin_column()];
             if score + begin < self.best - self.config.beam {
                 continue;
             }
-            let expected = self.config.lm_scale * after.at(&self.tree, node);
+            let expected = self.config.lm_scale * self.lookahead.at(ahead, node);
             self.relax(Token {
                 context,
                 node,
                 score: score + expected + begin,
                 expected,
+                ahead,
                 begin: self.frame,
                 history,
             });
@@ -385,6 +381,7 @@ impl Dictation {
             node: SILENCE,
             score: score + self.config.silence_bonus + row[Unit::SIL.begin_column()],
             expected: 0.0,
+            ahead: 0,
             begin: self.frame,
             history,
         });
