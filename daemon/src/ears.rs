@@ -114,6 +114,11 @@ impl Ears {
         self.recogniser.awaiting()
     }
 
+    /// Another microphone heard the newest samples better: what begins is decoded from these instead.
+    pub fn rehear(&mut self, samples: &[f32]) {
+        self.recogniser.rehear(samples);
+    }
+
     /// Begins a session: sample times count from here.
     pub fn listen(&mut self, mode: Mode) {
         self.recogniser.listen(mode);

@@ -164,6 +164,12 @@ impl EventKind {
             Self::PartialTranscript { .. } | Self::FinalTranscript { .. }
         )
     }
+
+    /// Whether somebody has been heard out, understood or not.
+    #[must_use]
+    pub const fn ends_an_utterance(&self) -> bool {
+        matches!(self, Self::FinalTranscript { .. } | Self::Rejected { .. })
+    }
 }
 
 /// A word and its time.

@@ -1,6 +1,8 @@
 //! One pipeline, live and on recordings: samples in, events out. Its clock is the sample count, so that what passes
 //! on recordings is the very code that runs in the vehicle.
 
+mod seats;
+
 use crate::bridge::word_graph;
 use crate::config::ListenMode;
 use crate::ears::{Ears, EarsError};
@@ -10,6 +12,7 @@ use crate::witness;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vocar_nlu::Intent;
+use vocar_speech::cabin::Cabin;
 use vocar_speech::decoder::DecodingGraph;
 use vocar_speech::event::{Hypothesis, Recognition, SpeechEvent};
 use vocar_speech::grammar::{GrammarError, WordGraph};
@@ -53,6 +56,9 @@ pub struct Pipeline {
     mind: Mind,
     thresholds: Thresholds,
     ears: Option<Ears>,
+    cabin: Option<Cabin>,
+    /// Where speech comes from unless it is known better.
+    home: String,
     language: Language,
     graphs: Graphs,
     session: Session,
@@ -73,6 +79,8 @@ struct Session {
     refused: Option<u64>,
     /// The speaker was asked something: the next utterance is the answer, without button or wake phrase.
     answering: bool,
+    /// The wake phrase was said: the command is still to come.
+    woken: bool,
 }
 
 /// Compiled graphs of the two contexts without an open question: addressed, and open microphone.
@@ -98,16 +106,19 @@ impl Pipeline {
     pub fn new(mind: Mind, language: Language, thresholds: Thresholds, zone: String) -> Self {
         let session = Session {
             id: 0,
-            zone,
+            zone: zone.clone(),
             mode: ListenMode::PushToTalk,
             origin: 0,
             refused: None,
             answering: false,
+            woken: false,
         };
         Self {
             mind,
             thresholds,
             ears: None,
+            cabin: None,
+            home: zone,
             language,
             graphs: Graphs::default(),
             session,
@@ -161,18 +172,28 @@ impl Pipeline {
         Ok(result)
     }
 
-    /// Begins a session. Sample times count from here.
+    /// Begins a session on a seat, or (`None`) on whichever seat somebody speaks. Sample times count from here.
     ///
     /// # Errors
     /// [`GrammarError`] when what can be said cannot be compiled.
-    pub fn begin(&mut self, id: u64, zone: &str, mode: ListenMode) -> Result<(), GrammarError> {
+    pub fn begin<'a>(
+        &mut self,
+        id: u64,
+        zone: impl Into<Option<&'a str>>,
+        mode: ListenMode,
+    ) -> Result<(), GrammarError> {
+        let zone = zone.into();
+        if let Some(cabin) = &mut self.cabin {
+            cabin.keep_to(zone);
+        }
         self.session = Session {
             id,
-            zone: zone.to_owned(),
+            zone: zone.unwrap_or(&self.home).to_owned(),
             mode,
             origin: self.pushed,
             refused: None,
             answering: false,
+            woken: false,
         };
         self.mind.begin(self.is_addressed());
         self.tune()?;
@@ -180,7 +201,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes samples (16 kHz, -1 to 1).
+    /// Takes samples of one clean microphone (16 kHz, -1 to 1).
     ///
     /// # Errors
     /// [`EarsError`] when recognition fails; nothing is heard without ears.
@@ -205,6 +226,7 @@ impl Pipeline {
     /// # Errors
     /// [`EarsError`] when recognition fails.
     pub fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), EarsError> {
+        self.take_the_rest(sink)?;
         self.with_ears(sink, Ears::finish)
     }
 
@@ -265,6 +287,12 @@ impl Pipeline {
         }
     }
 
+    /// A sentence has ended: why it does not count, if it does not.
+    fn heard_out(&mut self, recognition: &Recognition) -> Option<Reason> {
+        self.session.woken = false;
+        self.objection(recognition)
+    }
+
     /// Why a sentence does not count, if it does not.
     fn objection(&self, recognition: &Recognition) -> Option<Reason> {
         let refused = self.session.refused.filter(|_| !self.is_awaited());
@@ -311,6 +339,7 @@ impl Pipeline {
                 self.emit(self.time(at), EventKind::SpeechEnded, sink)
             }
             SpeechEvent::WakeDetected { at, phrase, score } => {
+                self.session.woken = true;
                 self.emit(
                     self.time(at),
                     EventKind::WakeDetected { phrase, score },
@@ -328,10 +357,11 @@ impl Pipeline {
                 at, reason, best, ..
             } => {
                 self.session.refused = Some(at);
+                self.session.woken = false;
                 let reason = witness::reason(reason);
                 self.mishear(self.time(at), reason, best.as_ref(), sink)?;
             }
-            SpeechEvent::Final(recognition) => match self.objection(&recognition) {
+            SpeechEvent::Final(recognition) => match self.heard_out(&recognition) {
                 Some(reason) => {
                     self.session.refused = Some(recognition.decided_at);
                     let at = self.time(recognition.decided_at);

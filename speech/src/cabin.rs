@@ -37,6 +37,16 @@ pub struct Cabin {
     turned: bool,
 }
 
+impl std::fmt::Debug for Cabin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cabin")
+            .field("zones", &self.zones)
+            .field("cancels", &self.canceller.is_some())
+            .field("chosen", &self.chosen)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the choice may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attention {
@@ -123,9 +133,9 @@ impl Cabin {
             .then(|| &self.tracks[self.chosen][..self.before])
     }
 
-    /// Whose microphone is listened to.
-    pub fn zone(&self) -> &str {
-        &self.zones[self.chosen]
+    /// The seat of whoever speaks, or spoke last; nothing where there was no choice.
+    pub fn speaker(&self) -> Option<&str> {
+        (self.chooser.is_some() && !self.named).then(|| self.zones[self.chosen].as_str())
     }
 
     fn forget(&mut self) {

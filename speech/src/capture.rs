@@ -7,11 +7,13 @@
 
 mod choice;
 mod device;
+mod ensemble;
 mod line;
 mod samples;
 mod supervisor;
 
 pub use device::{DeviceInfo, devices};
+pub use ensemble::Ensemble;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};

@@ -159,6 +159,11 @@ impl AudioSource {
         self.shape.channels
     }
 
+    /// Tracks that are listened to.
+    pub fn tracks(&self) -> usize {
+        self.picks.len()
+    }
+
     /// Seconds of audio delivered so far.
     pub fn seconds(&self) -> f64 {
         self.delivered as f64 / f64::from(self.shape.rate)

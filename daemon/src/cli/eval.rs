@@ -1,5 +1,6 @@
 //! `vocar eval MANIFEST`: how well it recognises, how fast, and at what cost.
 
+use super::cabin::Channels;
 use super::decision::Decisions;
 use super::manifest::{self, Question, Row, normal};
 use super::report::{Outcome, Report};
@@ -34,6 +35,17 @@ pub struct Arguments {
     /// sentence taken or refused with its confidence and times.
     #[arg(long)]
     each: bool,
+    /// Begin to listen so many seconds into each recording; what comes before, a canceller hears too, as it does while
+    /// the microphone is open for other reasons.
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        value_name = "SECONDS",
+        conflicts_with = "realtime"
+    )]
+    listen_from: f64,
+    #[command(flatten)]
+    channels: Channels,
     #[command(flatten)]
     sayable: Sayable,
 }
@@ -49,6 +61,7 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let meaningless = arguments.sayable.sentences.is_some();
     let mut report = Report::default();
     for (session, row) in (1..).zip(&rows) {
+        pipeline.set_cabin(arguments.channels.cabin(&settings)?);
         let (outcome, computing) = listen(&mut pipeline, row, session, arguments)?;
         report.computing += computing;
         let right = report.add(row, &outcome, meaningless);
@@ -68,7 +81,7 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 
 fn line(row: &Row, outcome: &Outcome, right: bool) -> Value {
     json!({
-        "path": row.path.display().to_string(), "right": right, "text": row.text, "intent": row.intent,
+        "path": row.path.display().to_string(), "right": right, "text": row.text, "intent": row.intent, "zone": outcome.zone,
         "heard": outcome.transcripts, "intents": outcome.intents, "latency_ms": outcome.latencies,
         "seconds": outcome.seconds, "decisions": outcome.decisions,
     })
@@ -90,9 +103,6 @@ fn listen(
             Question::NoCommand => ListenMode::OpenMic,
             Question::Sentence | Question::Command => ListenMode::PushToTalk,
         });
-    pipeline
-        .begin(session, "driver", mode)
-        .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     let mut listener = Listener {
         pipeline,
         outcome: Outcome::default(),
@@ -103,8 +113,16 @@ fn listen(
         spoken: 0,
         realtime: arguments.realtime,
         meaningless,
+        session,
+        mode,
+        listening: false,
+        tracks: 1,
+        from: samples(arguments.listen_from),
     };
-    local::play(source, |samples| listener.feed(samples))?;
+    arguments
+        .channels
+        .play(source, |tracks| listener.feed(tracks))?;
+    listener.listen()?;
     listener.outcome.seconds = seconds(listener.fed);
     listener.silence(arguments.tail)?;
     listener.finish()?;
@@ -125,25 +143,46 @@ struct Listener<'a> {
     realtime: bool,
     /// Transcripts are the results.
     meaningless: bool,
+    session: u64,
+    mode: ListenMode,
+    /// Listening begins with this sample; whether it has begun.
+    from: u64,
+    listening: bool,
+    /// Tracks of the recording.
+    tracks: usize,
 }
 
 impl Listener<'_> {
-    fn feed(&mut self, samples: &[f32]) -> Result<(), Failure> {
-        self.fed += samples.len() as u64;
+    /// Begins to listen, unless that was done.
+    fn listen(&mut self) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.listening, true) {
+            return Ok(());
+        }
+        self.pipeline
+            .begin(self.session, None, self.mode)
+            .map_err(|error| Failure::new(Code::Input, error.to_string()))
+    }
+
+    fn feed(&mut self, tracks: &[Vec<f32>]) -> Result<(), Failure> {
+        if self.fed >= self.from {
+            self.listen()?;
+        }
+        self.tracks = tracks.len();
+        self.fed += tracks[0].len() as u64;
         if self.realtime {
             let due = self.begin + Duration::from_secs_f64(seconds(self.fed));
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         let begin = Instant::now();
         let mut events = Vec::new();
-        let result = self.pipeline.push(samples, &mut |event| events.push(event));
+        let result = self.pipeline.hear(tracks, &mut |event| events.push(event));
         self.computing += begin.elapsed();
         self.take(events);
         result.map_err(|error| Failure::new(Code::Bundle, error.to_string()))
     }
 
     fn silence(&mut self, tail: f64) -> Result<(), Failure> {
-        let piece = [0.0; 320];
+        let piece = vec![vec![0.0; 320]; self.tracks];
         let end = self.fed + samples(tail);
         while self.fed < end {
             self.feed(&piece)?;
@@ -163,6 +202,9 @@ impl Listener<'_> {
     fn take(&mut self, events: Vec<Event>) {
         for event in events {
             self.decisions.take(&event);
+            if event.kind.ends_an_utterance() {
+                self.outcome.zone.clone_from(&event.zone);
+            }
             match event.kind {
                 EventKind::FinalTranscript {
                     text,

@@ -11,11 +11,6 @@ use std::path::Path;
 use std::sync::Arc;
 use vocar_nlu::{Domain, Understander};
 use vocar_speech::grammar::WordGraph;
-use vocar_speech::resample::Resampler;
-use vocar_speech::source::AudioSource;
-
-/// Samples (16 kHz) given to the pipeline at a time: 20 ms, about what a microphone delivers.
-const PIECE: usize = 320;
 
 /// Domains of the command line, else of the configuration.
 ///
@@ -101,29 +96,4 @@ fn sentences(file: &Path) -> Result<WordGraph, Failure> {
         ));
     }
     Ok(WordGraph::from_sentences(lines))
-}
-
-/// A recording as 16 kHz samples, at most 20 ms at a time.
-///
-/// # Errors
-/// [`Code::Input`] names the recording and what is wrong with it, or whatever `take` fails with.
-pub fn play(
-    mut source: AudioSource,
-    mut take: impl FnMut(&[f32]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let unusable = |error: &dyn std::fmt::Display| Failure::new(Code::Input, error.to_string());
-    let mut resampler = Resampler::new(source.rate()).map_err(|error| unusable(&error))?;
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk().map_err(|error| unusable(&error))? {
-        samples.clear();
-        resampler
-            .push(chunk, &mut samples)
-            .map_err(|error| unusable(&error))?;
-        samples.chunks(PIECE).try_for_each(&mut take)?;
-    }
-    samples.clear();
-    resampler
-        .flush(&mut samples)
-        .map_err(|error| unusable(&error))?;
-    samples.chunks(PIECE).try_for_each(&mut take)
 }

@@ -15,6 +15,8 @@ pub struct Row {
     pub intent: Option<String>,
     /// The slots of the intent.
     pub slots: Map<String, Value>,
+    /// Seat of the speaker, where it matters.
+    pub zone: Option<String>,
 }
 
 /// What a row asks for.
@@ -62,7 +64,7 @@ fn parse(text: &str, dir: &Path) -> Result<Vec<Row>, String> {
     let index = |name: &str| columns.iter().position(|column| *column == name);
     let path = index("path").ok_or("has no column path: the first line names the columns")?;
     let said = index("text").ok_or("has no column text: the first line names the columns")?;
-    let (intent, slots) = (index("intent"), index("slots"));
+    let (intent, slots, zone) = (index("intent"), index("slots"), index("zone"));
     let rows = lines.map(|(number, line)| {
         let fields: Vec<&str> = line.split('\t').collect();
         let field = |at: Option<usize>| {
@@ -82,6 +84,9 @@ fn parse(text: &str, dir: &Path) -> Result<Vec<Row>, String> {
                 .map(str::to_owned),
             slots: object(field(slots))
                 .map_err(|error| format!("line {number}: slots: {error}"))?,
+            zone: Some(field(zone))
+                .filter(|zone| !zone.is_empty())
+                .map(str::to_owned),
         })
     });
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;

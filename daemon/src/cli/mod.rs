@@ -5,6 +5,7 @@ macro_rules! tell {
     ($($text:tt)*) => { $crate::cli::show::line(&format!($($text)*)) };
 }
 
+mod cabin;
 mod decision;
 mod doctor;
 mod domain;
@@ -111,7 +112,8 @@ enum Command {
     /// `accepted_wrong` the share taken for something else, `rejected` the number from which nothing came; `wer` counts
     /// the words of rejected rows as deletions. `false_intents` and `false_intents_per_hour` are about the other rows.
     /// `latency_ms` is from the end of the last word to the intent or, with --sentences, to the transcript; `rtf` is
-    /// computing time for a second of audio.
+    /// computing time for a second of audio. `zone_right` is the share of the rows with a column zone whose last result
+    /// names that zone.
     Eval(eval::Arguments),
     /// Listen through the service once and print what it understands.
     Listen(listen::Arguments),

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub latencies: Vec<f64>,
     /// Every sentence taken or refused, in order.
     pub decisions: Vec<Decision>,
+    /// Seat zone of the last result.
+    pub zone: String,
     /// Length of the recording, seconds.
     pub seconds: f64,
 }
@@ -31,6 +33,8 @@ pub struct Report {
     right: usize,
     wrong: usize,
     rejected: usize,
+    zones: usize,
+    zones_right: usize,
     false_intents: usize,
     other_seconds: f64,
     seconds: f64,
@@ -51,6 +55,10 @@ impl Report {
     pub fn add(&mut self, row: &Row, outcome: &Outcome, meaningless: bool) -> bool {
         self.utterances += 1;
         self.seconds += outcome.seconds;
+        if let Some(zone) = &row.zone {
+            self.zones += 1;
+            self.zones_right += usize::from(*zone == outcome.zone);
+        }
         for decision in &outcome.decisions {
             self.longest_utterance = self.longest_utterance.max(decision.length_s);
         }
@@ -108,6 +116,7 @@ impl Report {
             "accepted_wrong": share(self.wrong, self.asked).map(|share| round(share, 4)),
             "rejected": self.rejected,
             "wer": share(self.word_errors, self.words).map(|share| round(share, 4)),
+            "zone_right": share(self.zones_right, self.zones).map(|share| round(share, 4)),
             "false_intents": self.false_intents,
             "false_intents_per_hour":
                 (hours > 0.0).then(|| round(self.false_intents as f64 / hours, 2)),
@@ -158,6 +167,7 @@ mod tests {
             text: text.into(),
             intent: intent.map(str::to_owned),
             slots: Map::new(),
+            zone: None,
         }
     }
 
@@ -178,6 +188,7 @@ mod tests {
                 waited_ms: Some(if transcript.is_some() { 90.0 } else { 1200.0 }),
                 rivals: Vec::new(),
             }],
+            zone: "driver".into(),
             seconds: 1800.0,
         }
     }

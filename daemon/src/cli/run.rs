@@ -1,5 +1,6 @@
 //! `vocar run AUDIO…`: recordings through the pipeline.
 
+use super::cabin::Channels;
 use super::printer::Printer;
 use super::{Code, Common, Failure, Sayable, local, mode};
 use crate::config::ListenMode;
@@ -28,6 +29,8 @@ pub struct Arguments {
     #[arg(long)]
     trace: bool,
     #[command(flatten)]
+    channels: Channels,
+    #[command(flatten)]
     sayable: Sayable,
 }
 
@@ -53,15 +56,8 @@ pub fn execute(common: &Common, arguments: Arguments) -> Result<(), Failure> {
     for (number, path) in (1..).zip(&arguments.audio) {
         let source = open(path, &arguments.stdin_format)?;
         printer.heading(path);
-        let zone = settings.audio.zone.as_str();
-        understood += listen(
-            &mut pipeline,
-            source,
-            number,
-            zone,
-            arguments.mode,
-            &printer,
-        )?;
+        pipeline.set_cabin(arguments.channels.cabin(&settings)?);
+        understood += listen(&mut pipeline, source, number, &arguments, &printer)?;
     }
     if understood == 0 {
         Err(Failure::no())
@@ -84,18 +80,17 @@ fn listen(
     pipeline: &mut Pipeline,
     source: AudioSource,
     session: u64,
-    zone: &str,
-    mode: ListenMode,
+    arguments: &Arguments,
     printer: &Printer,
 ) -> Result<u64, Failure> {
     let failed = |error: crate::ears::EarsError| Failure::new(Code::Bundle, error.to_string());
     pipeline
-        .begin(session, zone, mode)
+        .begin(session, None, arguments.mode)
         .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     let mut understood = 0;
     let mut sink = |event: Event| understood += u64::from(printer.print(&event));
-    local::play(source, |samples| {
-        pipeline.push(samples, &mut sink).map_err(failed)
+    arguments.channels.play(source, |tracks| {
+        pipeline.hear(tracks, &mut sink).map_err(failed)
     })?;
     pipeline.finish(&mut sink).map_err(failed)?;
     Ok(understood)

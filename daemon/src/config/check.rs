@@ -1,6 +1,6 @@
 //! Rules that types alone cannot state: ranges, and names that must not be empty.
 
-use super::Settings;
+use super::{Audio, Settings};
 use std::path::Path;
 use vocar_hw::Profile;
 
@@ -49,6 +49,8 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
         &settings.audio.zone,
         "a seat zone such as \"driver\"",
     )?;
+    seats(&settings.audio)?;
+    reference(&settings.audio)?;
     profile(&settings.hardware.profile)?;
     folder("hardware.sysroot", &settings.hardware.sysroot)?;
     bus_address(&settings.bus.address)?;
@@ -71,6 +73,45 @@ fn named(field: &'static str, value: &str, wanted: &str) -> Result<(), Broken> {
         return Err(Broken {
             field,
             message: format!("is empty: give {wanted}"),
+        });
+    }
+    Ok(())
+}
+
+fn seats(audio: &Audio) -> Result<(), Broken> {
+    let field = "audio.microphones";
+    for (number, microphone) in audio.microphones.iter().enumerate() {
+        named(field, &microphone.zone, "each a zone such as \"driver\"")?;
+        let before = &audio.microphones[..number];
+        if before.iter().any(|other| other.zone == microphone.zone) {
+            return Err(Broken {
+                field,
+                message: format!(
+                    "zone \"{}\" is named twice: give each seat one microphone",
+                    microphone.zone
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn reference(audio: &Audio) -> Result<(), Broken> {
+    let reference = &audio.reference;
+    within("audio.reference.delay_ms", reference.delay_ms, 0.0, 500.0)?;
+    within("audio.reference.tail_ms", reference.tail_ms, 20.0, 500.0)?;
+    let same_device = reference.device.is_empty() || reference.device == audio.device;
+    if reference.is_given() && same_device && reference.channels.is_empty() {
+        return Err(Broken {
+            field: "audio.reference.channels",
+            message: "is empty: say which channels of audio.device are what is played".into(),
+        });
+    }
+    if reference.is_given() && same_device && audio.microphones.is_empty() {
+        return Err(Broken {
+            field: "audio.reference.channels",
+            message: "belong to the microphone's own device: say in [[audio.microphones]] which channel is the microphone"
+                .into(),
         });
     }
     Ok(())
@@ -151,6 +192,7 @@ fn log_level(level: &str) -> Result<(), Broken> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SeatMicrophone;
     use super::*;
 
     #[test]
@@ -160,9 +202,17 @@ mod tests {
 
     type Spoil = fn(&mut Settings);
 
+    fn microphone(zone: &str) -> SeatMicrophone {
+        SeatMicrophone {
+            zone: zone.into(),
+            device: String::new(),
+            channel: 0,
+        }
+    }
+
     #[test]
     fn each_rule_names_its_field() {
-        let cases: [(&str, Spoil); 12] = [
+        let cases: [(&str, Spoil); 18] = [
             ("listen.timeout_s", |s| s.listen.timeout_s = 0.0),
             ("listen.longest_s", |s| s.listen.longest_s = 61.0),
             ("listen.timeout_s", |s| s.listen.timeout_s = f64::NAN),
@@ -179,6 +229,22 @@ mod tests {
             }),
             ("audio.device", |s| s.audio.device = " ".into()),
             ("audio.zone", |s| s.audio.zone = String::new()),
+            ("audio.microphones", |s| {
+                s.audio.microphones = vec![microphone("driver"), microphone("driver")]
+            }),
+            ("audio.microphones", |s| {
+                s.audio.microphones = vec![microphone(" ")]
+            }),
+            ("audio.reference.channels", |s| {
+                s.audio.reference.channels = vec![1]
+            }),
+            ("audio.reference.channels", |s| {
+                s.audio.microphones = vec![microphone("driver")];
+                s.audio.reference.device = "default".into();
+            }),
+            ("audio.reference.delay_ms", |s| {
+                s.audio.reference.delay_ms = 501.0
+            }),
             ("bus.address", |s| s.bus.address = "nowhere".into()),
             ("listen.wake_phrases", |s| {
                 s.listen.wake_phrases = vec!["hey 2".into()]

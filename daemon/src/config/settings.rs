@@ -80,6 +80,57 @@ pub struct Audio {
     pub zone: String,
     /// Seconds between two attempts to open a microphone that vanished.
     pub retry_s: f64,
+    /// Microphones before several seats; none: `device` is the only one, heard as the mean of its channels.
+    pub microphones: Vec<SeatMicrophone>,
+    /// What the car plays.
+    pub reference: Reference,
+}
+
+/// One of `[[audio.microphones]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeatMicrophone {
+    /// Seat zone.
+    pub zone: String,
+    /// Capture device; empty: `audio.device`.
+    #[serde(default)]
+    pub device: String,
+    /// Channel of the device, counted from 0.
+    #[serde(default)]
+    pub channel: u16,
+}
+
+/// Section `[audio.reference]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reference {
+    /// Capture device that delivers what is played, such as a monitor; empty: `audio.device`.
+    pub device: String,
+    /// Its channels that are played, counted from 0; none: of another device all, of `audio.device` none.
+    pub channels: Vec<u16>,
+    /// Milliseconds (0 to 500) by which the reference is held back.
+    pub delay_ms: f64,
+    /// Milliseconds (20 to 500) from the reference to the end of its echo.
+    pub tail_ms: f64,
+}
+
+impl Reference {
+    /// Whether there is any.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        !self.device.is_empty() || !self.channels.is_empty()
+    }
+}
+
+impl Default for Reference {
+    fn default() -> Self {
+        Self {
+            device: String::new(),
+            channels: Vec::new(),
+            delay_ms: 0.0,
+            tail_ms: 130.0,
+        }
+    }
 }
 
 impl Default for Audio {
@@ -88,6 +139,8 @@ impl Default for Audio {
             device: "default".into(),
             zone: "driver".into(),
             retry_s: 2.0,
+            microphones: Vec::new(),
+            reference: Reference::default(),
         }
     }
 }

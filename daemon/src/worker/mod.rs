@@ -8,7 +8,7 @@ use crate::assembly;
 use crate::command::{Command, Refusal, Reply};
 use crate::config::{ListenMode, Settings};
 use crate::event::State;
-use crate::microphone::Microphone;
+use crate::microphone::{self, Microphone};
 use crate::mind::Mind;
 use crate::outlet::Outlet;
 use crate::pipeline::{Language, Pipeline};
@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use vocar_hw::Choice;
 use vocar_nlu::EntityValue;
+use vocar_speech::cabin::Cabin;
 
 /// How long the thread sleeps without a session; the watchdog's heartbeat is this slow.
 const IDLE: Duration = Duration::from_millis(500);
@@ -73,6 +74,8 @@ impl Worker {
 struct Open {
     id: u64,
     zone: String,
+    /// The seat that was asked for; nothing: whoever speaks.
+    seat: Option<String>,
     mode: ListenMode,
     /// Samples after which a session in which nobody speaks ends.
     limit: Option<u64>,
@@ -119,6 +122,7 @@ impl Shift {
             }
             Err(error) => outlet.fault("model", &error.to_string()),
         }
+        pipeline.set_cabin(cabin(&settings, &outlet));
         let entities = BTreeMap::new();
         let mut shift = Self {
             settings,
@@ -246,6 +250,22 @@ impl Shift {
             Some(_) => State::Listening,
             None if self.pipeline.backend().is_none() => State::Unavailable,
             None => State::Idle,
+        }
+    }
+}
+
+/// The cabin as configured; where echoes cannot be cancelled it is told, and the microphones are heard as they are.
+fn cabin(settings: &Settings, outlet: &Outlet) -> Option<Cabin> {
+    let mut config = microphone::cabin(&settings.audio)?;
+    match Cabin::new(&config) {
+        Ok(cabin) => {
+            outlet.board().health("echo", OK);
+            Some(cabin)
+        }
+        Err(error) => {
+            outlet.fault("echo", &error.to_string());
+            config.references = 0;
+            Cabin::new(&config).ok()
         }
     }
 }

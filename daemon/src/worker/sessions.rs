@@ -31,23 +31,26 @@ impl Shift {
                 "speech cannot be recognised: {why}"
             )));
         }
-        let mut sound = Vec::new();
+        let mut tracks = Vec::new();
         if self.microphone.is_none() {
-            self.microphone = Some(self.open_microphone(&mut sound)?);
+            self.microphone = Some(self.open_microphone(&mut tracks)?);
         }
         let standing = self.open.take();
         let started = self.begin(options, false);
         if started.is_err() && standing.is_some() {
             self.stand();
         }
-        self.hear(&sound);
+        self.hear(&tracks);
         started
     }
 
     /// Whoever asks for a session learns at once when there is no microphone.
-    pub(super) fn open_microphone(&self, sound: &mut Vec<f32>) -> Result<Microphone, Refusal> {
+    pub(super) fn open_microphone(
+        &self,
+        tracks: &mut Vec<Vec<f32>>,
+    ) -> Result<Microphone, Refusal> {
         let opened = Microphone::open(&self.settings.audio)
-            .and_then(|mut microphone| microphone.wait(OPENING, sound).map(|()| microphone));
+            .and_then(|mut microphone| microphone.wait(OPENING, tracks).map(|()| microphone));
         match opened {
             Ok(microphone) => {
                 self.outlet.board().health("microphone", OK);
@@ -61,12 +64,11 @@ impl Shift {
     }
 
     pub(super) fn begin(&mut self, options: ListenOptions, standing: bool) -> Result<u64, Refusal> {
-        let zone = options
-            .zone
-            .unwrap_or_else(|| self.settings.audio.zone.clone());
+        let seat = options.zone;
+        let zone = seat.as_ref().unwrap_or(&self.settings.audio.zone).clone();
         let id = self.last_id + 1;
         self.pipeline
-            .begin(id, &zone, options.mode)
+            .begin(id, seat.as_deref(), options.mode)
             .map_err(|error| Refusal::Failed(error.to_string()))?;
         self.last_id = id;
         Counters::add(&self.outlet.board().counters.sessions, 1);
@@ -74,6 +76,7 @@ impl Shift {
         self.open = Some(Open {
             id,
             zone,
+            seat,
             mode: options.mode,
             limit,
             heard: 0,

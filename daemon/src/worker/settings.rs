@@ -1,6 +1,6 @@
 //! What is understood and how: texts, entities, domains, another configuration.
 
-use super::{Shift, pipeline};
+use super::{Shift, cabin, pipeline};
 use crate::assembly;
 use crate::command::Refusal;
 use crate::config::Settings;
@@ -101,6 +101,7 @@ impl Shift {
         if settings.audio != self.settings.audio {
             self.microphone = None;
         }
+        pipeline.set_cabin(cabin(&settings, &self.outlet));
         self.outlet.board().health("domains", OK);
         self.pipeline = pipeline;
         self.open = None;

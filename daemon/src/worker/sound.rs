@@ -13,9 +13,9 @@ const PATIENCE: Duration = Duration::from_millis(30);
 impl Shift {
     /// Takes some sound from the microphone. A standing session outlasts its microphone.
     pub(super) fn listen(&mut self) {
-        let mut sound = Vec::new();
+        let mut tracks = Vec::new();
         let changes = match &mut self.microphone {
-            Some(microphone) => microphone.read(PATIENCE, &mut sound),
+            Some(microphone) => microphone.read(PATIENCE, &mut tracks),
             None => match Microphone::open(&self.settings.audio) {
                 Ok(microphone) => {
                     self.microphone = Some(microphone);
@@ -30,9 +30,7 @@ impl Shift {
         for change in changes {
             self.note(change);
         }
-        if !sound.is_empty() {
-            self.hear(&sound);
-        }
+        self.hear(&tracks);
     }
 
     pub(super) fn note(&mut self, change: Change) {
@@ -47,6 +45,11 @@ impl Shift {
                 }
                 self.forget_utterance();
             }
+            Change::Joined(device) => {
+                tracing::info!(device, "another device open");
+                self.outlet.board().health("reference", OK);
+            }
+            Change::Missing(why) => self.outlet.fault("reference", &why),
             Change::Dropped(frames) => {
                 Counters::add(&self.outlet.board().counters.dropped_frames, frames);
                 if let Some(open) = &self.open {
@@ -65,25 +68,32 @@ impl Shift {
     /// The sound before and after a lost device is not one stream: a half-heard sentence is given up, the session not.
     pub(super) fn forget_utterance(&mut self) {
         let Some(open) = &self.open else { return };
-        if let Err(error) = self.pipeline.begin(open.id, &open.zone, open.mode) {
+        if let Err(error) = self
+            .pipeline
+            .begin(open.id, open.seat.as_deref(), open.mode)
+        {
             self.outlet.fault("recogniser", &error.to_string());
         }
     }
 
-    pub(super) fn hear(&mut self, sound: &[f32]) {
+    pub(super) fn hear(&mut self, tracks: &[Vec<f32>]) {
+        let length = tracks.first().map_or(0, Vec::len) as u64;
+        if length == 0 {
+            return;
+        }
         let begin = Instant::now();
         let mut events = Vec::new();
-        let result = self.pipeline.push(sound, &mut |event| events.push(event));
+        let result = self.pipeline.hear(tracks, &mut |event| events.push(event));
         let counters = &self.outlet.board().counters;
         let spent = begin.elapsed();
         Counters::add(
             &counters.busy_us,
             u64::try_from(spent.as_micros()).unwrap_or(u64::MAX),
         );
-        if spent.as_secs_f64() > seconds(sound.len() as u64) {
+        if spent.as_secs_f64() > seconds(length) {
             Counters::add(&counters.late, 1);
         }
-        Counters::add(&counters.samples, sound.len() as u64);
+        Counters::add(&counters.samples, length);
         self.follow(events);
         if let Err(error) = result {
             self.outlet.fault("recogniser", &error.to_string());
@@ -91,7 +101,7 @@ impl Shift {
             return self.close();
         }
         if let Some(open) = &mut self.open {
-            open.heard += sound.len() as u64;
+            open.heard += length;
             if open.limit.is_some_and(|limit| open.heard >= limit) {
                 return self.finish();
             }
