@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the shipped system and keeps each result beside the command that made it.
 
-    python3 tests/benchmarks/run.py SPEECH WORK [NAME …] [--jobs 2] [--dev] [--table]
+    python3 tests/benchmarks/run.py SPEECH WORK [NAME …] [--jobs 2] [--dev] [--table] [--out FOLDER]
 
 SPEECH: the speech collection (manifest.tsv and tars). WORK: a scratch folder; `manifests.py`, `car_commands.py`, `noisy.py`
 and `radio.py` lay out the sets there when they are missing. NAME: one of the evaluations below, `noise` for the nine sets in
@@ -203,6 +203,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--jobs", type=int, default=1, help="sets in noise at a time")
     parser.add_argument("--dev", action="store_true", help="the development splits")
+    parser.add_argument("--out", type=Path, default=HERE, help="where results go, instead of beside this file")
     parser.add_argument("--table", action="store_true", help="print what was measured before")
     args = parser.parse_intermixed_args()
     unknown = set(args.names) - set(known)
@@ -210,7 +211,7 @@ def main():
         parser.error(f"there is no {', '.join(sorted(unknown))}: name some of {', '.join(known)}")
 
     work, suffix = args.work.resolve(), "-dev" if args.dev else ""
-    out = work / "dev" if args.dev else HERE
+    out = work / "dev" if args.dev else args.out.resolve()
     names = [] if args.table else args.names or [*RUNS, "noise", "groups", "plots"]
     if "noise" in names:
         names = [*(name for name in names if name != "noise" and name not in NOISY), *NOISY]
@@ -225,7 +226,7 @@ def main():
     if "groups" in names:
         group(args.speech, work, out, suffix)
     if "plots" in names:
-        script("plots.py", work)
+        script("plots.py", work, "--results", out, "--out", out / "plots")
     print("\n".join(table(out)))
 
 
