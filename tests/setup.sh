@@ -12,6 +12,7 @@ need() { # need PACKAGE COMMAND... — the command succeeds where the package is
 }
 has() { command -v "$1"; }
 pulse_plugin() { ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so /usr/lib/alsa-lib/libasound_module_pcm_pulse.so 2>/dev/null | grep .; }
+speexdsp() { ls /usr/lib/*/libspeexdsp.so.1 /usr/lib/libspeexdsp.so.1 2>/dev/null | grep .; }
 alsa_headers() { has pkg-config && pkg-config --exists alsa; }
 virtual_environments() { has python3 && python3 -c 'import ensurepip, venv'; }
 
@@ -23,6 +24,7 @@ need dbus has dbus-daemon                    # a private bus for the demonstrati
 need pulseaudio has pulseaudio               # a virtual microphone for them
 need pulseaudio-utils has paplay
 need libasound2-plugins pulse_plugin
+need libspeexdsp1 speexdsp                   # takes what the car plays out of what its microphones hear
 need systemd has systemd-analyze             # checks the units; busctl
 need python3-venv virtual_environments       # ruff, which checks the Python code
 

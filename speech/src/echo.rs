@@ -181,6 +181,17 @@ mod tests {
             .collect()
     }
 
+    /// A canceller for one microphone; where SpeexDSP is not installed, says what is skipped.
+    fn canceller(config: &EchoConfig) -> Option<EchoCanceller> {
+        match EchoCanceller::new(1, config) {
+            Err(EchoError::Library { name, reason }) => {
+                eprintln!("SKIPPED: echo cancellation: {name} cannot be loaded ({reason})");
+                None
+            }
+            made => Some(made.unwrap()),
+        }
+    }
+
     fn cancelled(canceller: &mut EchoCanceller, heard: &[f32], played: &[f32]) -> Vec<f32> {
         let mut clean = vec![Vec::new()];
         for (heard, played) in heard.chunks(333).zip(played.chunks(333)) {
@@ -192,7 +203,9 @@ mod tests {
 
     #[test]
     fn what_is_played_goes_and_what_is_said_stays() {
-        let mut canceller = EchoCanceller::new(1, &EchoConfig::default()).unwrap();
+        let Some(mut canceller) = canceller(&EchoConfig::default()) else {
+            return;
+        };
         let played = noise(1, 64_000);
         let said: Vec<f32> = (0..64_000)
             .map(|at| 0.1 * (at as f32 * 0.1).sin() * if at < 48_000 { 0.0 } else { 1.0 })
@@ -212,7 +225,9 @@ mod tests {
 
     #[test]
     fn without_sound_from_the_car_nothing_changes() {
-        let mut canceller = EchoCanceller::new(1, &EchoConfig::default()).unwrap();
+        let Some(mut canceller) = canceller(&EchoConfig::default()) else {
+            return;
+        };
         let said: Vec<f32> = (0..16_000)
             .map(|at| 0.3 * (at as f32 * 0.2).sin())
             .collect();
@@ -233,11 +248,14 @@ mod tests {
                 delay,
                 ..EchoConfig::default()
             };
-            let mut canceller = EchoCanceller::new(1, &config).unwrap();
-            let clean = cancelled(&mut canceller, &heard, &played);
-            power(&heard[32_000..]) / power(&clean[32_000..])
+            let clean = cancelled(&mut canceller(&config)?, &heard, &played);
+            Some(power(&heard[32_000..]) / power(&clean[32_000..]))
         };
-        assert!(gone(Duration::from_millis(220)) > 100.0);
-        assert!(gone(Duration::ZERO) < 2.0, "beyond the tail nothing can go");
+        let (Some(early), Some(late)) = (gone(Duration::ZERO), gone(Duration::from_millis(220)))
+        else {
+            return;
+        };
+        assert!(late > 100.0, "only {late} times weaker");
+        assert!(early < 2.0, "beyond the tail nothing can go");
     }
 }
