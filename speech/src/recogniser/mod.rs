@@ -259,7 +259,13 @@ impl Recogniser {
     pub fn finish(&mut self, sink: &mut dyn FnMut(SpeechEvent)) -> Result<(), RecogniserError> {
         let origin = self.voice_origin;
         if !matches!(self.state, State::Off) {
-            self.voice.finish(&mut |event| report(event, origin, sink));
+            let voice_end = &mut self.voice_end;
+            self.voice.finish(&mut |event| {
+                if let VadEvent::SpeechEnd { at, .. } = event {
+                    *voice_end = at + origin;
+                }
+                report(event, origin, sink);
+            });
         }
         match std::mem::replace(&mut self.state, State::Off) {
             State::Off => {}
