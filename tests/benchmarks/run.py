@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the shipped system and keeps each result beside the command that made it.
 
-    python3 tests/benchmarks/run.py SPEECH WORK [NAME …] [--jobs 2] [--dev] [--table] [--out FOLDER]
+    python3 tests/benchmarks/run.py SPEECH WORK [NAME …] [--jobs 2] [--dev] [--table] [--every N] [--out FOLDER]
 
 SPEECH: the speech collection (manifest.tsv and tars). WORK: a scratch folder; `manifests.py`, `car_commands.py`, `noisy.py`
 and `radio.py` lay out the sets there when they are missing. NAME: one of the evaluations below, `noise` for the nine sets in
@@ -9,6 +9,7 @@ noise, `groups`, `plots`; without names all of them. Every evaluation runs on on
 a time, whose times then mean nothing and are left out. Writes `tests/benchmarks/NAME.json`, each recording's outcome to
 WORK/each/NAME.jsonl (for `errors.py`, `groups.py`, `plots.py`), and prints the table of the README.
 
+`--every N`: only every Nth recording of the sets in noise, for a quicker and coarser figure; the result says so.
 `--dev`: the development splits instead, for choosing; nothing but WORK/dev is written. `--table`: measures nothing.
 """
 
@@ -111,9 +112,19 @@ def keep(path, command, result, **more):
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(name, work, out, suffix, core=0):
-    """Runs one evaluation on one core; keeps its result in `out` and each outcome in WORK/each; returns the result."""
+def thinned(manifest, every):
+    """A manifest with every Nth recording of another one."""
+    header, *rows = manifest.read_text(encoding="utf-8").splitlines()
+    made = manifest.with_name(f"{manifest.stem}-every-{every}.tsv")
+    made.write_text("\n".join([header, *rows[::every]]) + "\n", encoding="utf-8")
+
+
+def measure(name, work, out, suffix, core=0, every=1):
+    """Runs one evaluation on one core; keeps its result in `out` and each outcome in WORK/each."""
     shown = ({**RUNS, **NOISY})[name]
+    if every > 1:
+        thinned(work / f"noisy/{name.replace('closed-set', f'closed-set{suffix}')}.tsv", every)
+        shown = shown.replace(".tsv", f"-every-{every}.tsv", 1)
     if suffix:
         shown = shown.replace("/closed-set", f"/closed-set{suffix}").replace("/not-commands", f"/not-commands{suffix}")
     command = shown.format(work=work).split()
@@ -127,10 +138,9 @@ def measure(name, work, out, suffix, core=0):
     result = json.loads(done.stdout.splitlines()[-1])
     keep(out / f"{name}.json", f"taskset -c 0 {shown.format(work='WORK')}", result)
     print(f"{name} done", file=sys.stderr)
-    return result
 
 
-def measure_noise(names, work, out, suffix, jobs):
+def measure_noise(names, work, out, suffix, jobs, every):
     """Runs sets in noise, `jobs` at a time; sums up all nine once they are there."""
     cores = queue.Queue()
     for core in range(jobs):
@@ -139,7 +149,7 @@ def measure_noise(names, work, out, suffix, jobs):
     def one(name):
         core = cores.get()
         try:
-            measure(name, work, work / f"noise{suffix}", suffix, core)
+            measure(name, work, work / f"noise{suffix}", suffix, core, every)
         finally:
             cores.put(core)
 
@@ -162,8 +172,12 @@ def measure_noise(names, work, out, suffix, jobs):
             for level in LEVELS
         }
         mean = round(sum(table[noise]["mean"] for noise in NOISES) / 3, 4)
-        command = "python3 tests/benchmarks/run.py SPEECH WORK noise"
-        keep(out / "closed-set-noise.json", command, {"mean": mean, "by_level": by_level, **table})
+        asked = {result["asked"] for result in results.values()}
+        if len(asked) > 1:
+            sys.exit("the sets in noise were measured with different --every: measure all nine again")
+        command = "python3 tests/benchmarks/run.py SPEECH WORK noise" + (f" --every {every}" if every > 1 else "")
+        kept = {"mean": mean, "asked_each": asked.pop(), "by_level": by_level, **table}
+        keep(out / "closed-set-noise.json", command, kept)
 
 
 def group(speech, work, out, suffix):
@@ -192,6 +206,8 @@ def table(folder):
     for title, name, key, shape, mark in ROWS:
         figure = value(folder / f"{name}.json", key)
         if figure is not None:
+            if "--every" in json.loads((folder / f"{name}.json").read_text(encoding="utf-8")).get("command", ""):
+                title += " (a part of the recordings)"
             yield f"| {title} | **{shape.format(figure)}** | {mark} | [`{name}`](tests/benchmarks/{name}.json) |"
 
 
@@ -203,6 +219,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--jobs", type=int, default=1, help="sets in noise at a time")
     parser.add_argument("--dev", action="store_true", help="the development splits")
+    parser.add_argument("--every", type=int, default=1, help="measure every Nth recording in noise")
     parser.add_argument("--out", type=Path, default=HERE, help="where results go, instead of beside this file")
     parser.add_argument("--table", action="store_true", help="print what was measured before")
     args = parser.parse_intermixed_args()
@@ -222,7 +239,7 @@ def main():
         measure(name, work, out, suffix)
     noisy = [name for name in NOISY if name in names]
     if noisy:
-        measure_noise(noisy, work, out, suffix, args.jobs)
+        measure_noise(noisy, work, out, suffix, args.jobs, args.every)
     if "groups" in names:
         group(args.speech, work, out, suffix)
     if "plots" in names:
