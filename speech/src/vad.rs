@@ -3,7 +3,9 @@
 //! A small neural detector scores every 16 ms; hysteresis on its scores turns them into one start and one end per
 //! stretch of speech. Times are sample indices at 16 kHz since creation or [`VoiceActivity::reset`].
 
-use earshot::Detector;
+mod network;
+
+use network::Network;
 
 /// Samples the detector looks at in one step: 16 ms at 16 kHz.
 pub const FRAME: usize = 256;
@@ -25,7 +27,7 @@ impl Default for VadConfig {
     /// Begins after 48 ms of voice, ends after 480 ms without.
     fn default() -> Self {
         Self {
-            start_score: 0.5,
+            start_score: 0.7,
             stop_score: 0.35,
             start_frames: 3,
             stop_frames: 30,
@@ -66,7 +68,7 @@ pub enum VadEvent {
 
 /// Streaming voice activity detector with hysteresis.
 pub struct VoiceActivity {
-    detector: Box<Detector>,
+    detector: Box<Network>,
     gate: Gate,
     pending: Vec<f32>,
     heard: u64,
@@ -80,7 +82,7 @@ impl VoiceActivity {
     /// A field of `config` out of its range.
     pub fn new(config: VadConfig) -> Result<Self, VadConfigError> {
         Ok(Self {
-            detector: Box::default(),
+            detector: Box::new(Network::new()),
             gate: Gate::new(config)?,
             pending: Vec::with_capacity(FRAME),
             heard: 0,
@@ -97,7 +99,7 @@ impl VoiceActivity {
             if self.pending.len() < FRAME {
                 return;
             }
-            self.score = self.detector.predict_f32(&self.pending);
+            self.score = self.detector.step(&self.pending);
             self.pending.clear();
             self.heard += FRAME as u64;
             if let Some(event) = self.gate.step(self.score, self.heard) {
@@ -328,7 +330,7 @@ mod tests {
         );
         assert_eq!(
             field(VadConfig {
-                stop_score: 0.7,
+                stop_score: 0.8,
                 ..good.clone()
             }),
             Some("stop_score")

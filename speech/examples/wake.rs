@@ -1,0 +1,185 @@
+//! Prints every score of wake phrases over recordings, for drawing their DET curve.
+//!
+//! `cargo run --release -p vocar-speech --example wake -- BUNDLE PHRASES MANIFEST [FLOOR]`
+//!
+//! PHRASES: a text file, one phrase a line. MANIFEST: a table whose first column is `path`. Everything is as in the
+//! vehicle: voice activity opens a stretch, the acoustic network begins anew with the 300 ms before it, the spotter
+//! hears until voice ends. Output, tab-separated: path, phrase, end (seconds), score (nats): the best of each second, when
+//! it is at least FLOOR (default -40) and every word reaches the word threshold.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+
+use vocar_inference::{AcousticModel, AcousticSession, Bundle, Precision};
+use vocar_speech::decoder::Background;
+use vocar_speech::frontend::{FeatureSpec, LogMel};
+use vocar_speech::lexicon::Lexicon;
+use vocar_speech::resample::Resampler;
+use vocar_speech::source::AudioSource;
+use vocar_speech::vad::{VadConfig, VadEvent, VoiceActivity};
+use vocar_speech::wake::{WakeConfig, WakeSpotter};
+
+const PRE_ROLL: usize = 4800;
+/// Scores of one phrase closer than this are one alarm, seconds.
+const APART: f64 = 1.0;
+
+struct Ear {
+    front: LogMel,
+    session: AcousticSession,
+    spotter: WakeSpotter,
+    columns: usize,
+    step: usize,
+    delay: usize,
+    /// Seconds of an output frame.
+    frame: f64,
+}
+
+/// The best score of a phrase within a second.
+#[derive(Clone, Copy)]
+struct Peak {
+    phrase: usize,
+    end: f64,
+    score: f32,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, phrases, manifest, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: wake BUNDLE PHRASES MANIFEST [FLOOR]".into());
+    };
+    let floor: f32 = rest.first().map_or(Ok(-40.0), |floor| floor.parse())?;
+    let bundle = Bundle::open(Path::new(folder))?;
+    let phrases: Vec<String> = std::fs::read_to_string(phrases)?
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let mut ear = Ear::new(&bundle, phrases)?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for line in std::fs::read_to_string(manifest)?.lines().skip(1) {
+        let path = line.split('\t').next().unwrap_or(line);
+        for peak in ear.peaks(&read(Path::new(path))?, floor)? {
+            let phrase = &ear.spotter.config().phrases[peak.phrase];
+            writeln!(out, "{path}\t{phrase}\t{:.2}\t{:.3}", peak.end, peak.score)?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn read(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
+    let mut source = AudioSource::open(path)?;
+    let mut resampler = Resampler::new(source.rate())?;
+    let mut samples = Vec::new();
+    while let Some(chunk) = source.next_chunk()? {
+        resampler.push(chunk, &mut samples)?;
+    }
+    resampler.flush(&mut samples)?;
+    samples.resize(samples.len() + 16_000, 0.0);
+    Ok(samples)
+}
+
+/// Where the spotter listens: from the pre-roll of each start of voice until its end was noticed.
+fn stretches(samples: &[f32]) -> Result<Vec<(usize, usize)>, Box<dyn Error>> {
+    let mut voice = VoiceActivity::new(VadConfig::default())?;
+    let mut found = Vec::new();
+    let mut sink = |event| match event {
+        VadEvent::SpeechStart { at, .. } => {
+            found.push(((at as usize).saturating_sub(PRE_ROLL), samples.len()));
+        }
+        VadEvent::SpeechEnd { decided_at, .. } => {
+            if let Some(last) = found.last_mut() {
+                last.1 = decided_at as usize;
+            }
+        }
+    };
+    voice.push(samples, &mut sink);
+    voice.finish(&mut sink);
+    Ok(found)
+}
+
+impl Ear {
+    fn new(bundle: &Bundle, phrases: Vec<String>) -> Result<Ear, Box<dyn Error>> {
+        let model = AcousticModel::load(bundle, Precision::F32)?;
+        let lexicon = Lexicon::load(bundle)?;
+        let background = Background::load(bundle, lexicon.phones())?;
+        let config = WakeConfig {
+            phrases,
+            // Nothing is reported, so that everything can be measured.
+            threshold: f32::INFINITY,
+            ..WakeConfig::default()
+        };
+        let spec = FeatureSpec::from(&bundle.manifest().features);
+        let signature = model.signature();
+        Ok(Ear {
+            columns: signature.columns,
+            step: signature.frames * signature.mels,
+            delay: model.acoustic().delay,
+            frame: (spec.hop * model.acoustic().subsampling) as f64 / f64::from(spec.sample_rate),
+            front: LogMel::new(&spec)?,
+            session: model.session(),
+            spotter: WakeSpotter::new(&lexicon, &background, config)?,
+        })
+    }
+
+    fn peaks(&mut self, samples: &[f32], floor: f32) -> Result<Vec<Peak>, Box<dyn Error>> {
+        let mut peaks = Vec::new();
+        for (from, to) in stretches(samples)? {
+            self.stretch(from, &samples[from..to], floor, &mut peaks)?;
+        }
+        Ok(peaks)
+    }
+
+    fn stretch(
+        &mut self,
+        from: usize,
+        samples: &[f32],
+        floor: f32,
+        peaks: &mut Vec<Peak>,
+    ) -> Result<(), Box<dyn Error>> {
+        self.front.reset();
+        self.session.reset();
+        self.spotter.reset();
+        let mut features = Vec::new();
+        self.front.push(samples, &mut features);
+        let mut row_number = 0;
+        for chunk in features.chunks_exact(self.step) {
+            for row in self.session.step(chunk)?.chunks_exact(self.columns) {
+                row_number += 1;
+                if row_number <= self.delay {
+                    continue;
+                }
+                self.spotter.step(row);
+                let config = self.spotter.config();
+                for ended in self.spotter.endings() {
+                    let score = ended.score(config);
+                    if score >= floor && ended.worst_word >= config.word_threshold {
+                        let end = from as f64 / 16_000.0 + f64::from(ended.end) * self.frame;
+                        keep(
+                            peaks,
+                            Peak {
+                                phrase: ended.phrase,
+                                end,
+                                score,
+                            },
+                        );
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds a score, or replaces one of the same phrase less than [`APART`] before that is lower.
+fn keep(peaks: &mut Vec<Peak>, new: Peak) {
+    let known = peaks
+        .iter_mut()
+        .rev()
+        .take_while(|peak| new.end - peak.end < 2.0 * APART)
+        .find(|peak| peak.phrase == new.phrase && new.end - peak.end < APART);
+    match known {
+        Some(known) if known.score >= new.score => {}
+        Some(known) => *known = new,
+        None => peaks.push(new),
+    }
+}
