@@ -21,10 +21,19 @@ def read(path):
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.startswith("{")]
 
 
-def corpus(row):
-    """Corpus and split of a recording, from its folder or, when it was mixed with noise, its name."""
+def origin(row):
+    """Corpus with split and name of a recording: from folder and name, or from the name when it was mixed with noise."""
     path = Path(row["path"])
-    return path.name.split("--")[0] if "--" in path.name else path.parent.name
+    # VoxForge has names with two hyphens of their own: only the mixed ones, which lie in folders of their set, count.
+    if path.parent.name.startswith("closed-set"):
+        corpus, _, name = path.stem.partition("--")
+        return corpus, name
+    return path.parent.name, path.stem
+
+
+def corpus(row):
+    """Corpus and split of a recording."""
+    return origin(row)[0]
 
 
 def verdict(row):
@@ -75,9 +84,7 @@ def main():
             if args.list:
                 sure = [f"{one['confidence']:.2f}" for one in row["decisions"] if one["confidence"] is not None]
                 what = "the same" if kept else f'"{heard}"'
-                print(
-                    f'      {corpus(row)} {Path(row["path"]).stem.split("--")[-1]} {verdict(row)}: "{row["text"]}" → {what} {" ".join(sure)}'
-                )
+                print(f'      {corpus(row)} {origin(row)[1]} {verdict(row)}: "{row["text"]}" → {what} {" ".join(sure)}')
     print("sentences taken for others, or beaten by them")
     for (said, heard), count in pairs.most_common(30):
         print(f'{count:4}  "{said}" → "{heard}"')

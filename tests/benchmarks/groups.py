@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from errors import read
+from errors import origin, read
 from noises import RATE, active
 
 HERE = Path(__file__).resolve().parent
@@ -84,7 +84,7 @@ def main():
 
     said = {row["id"]: row for row in table(args.speech / "manifest.tsv")}
     who = {row["speaker"]: row for row in table(HERE / "speakers.tsv")}
-    rows = [(said[Path(row["path"]).stem.split("--")[-1]], row) for row in read(args.each)]
+    rows = [(said[origin(row)[1]], row) for row in read(args.each)]
     heights = {}
     for about, row in rows:
         heights.setdefault(about["speaker"], []).append(pitch(soundfile.read(row["path"])[0]))

@@ -152,7 +152,9 @@ def test_errors_are_told_apart():
     refused = outcome("fan on", False, decision("fan on", 0.1, "low_confidence"))
     assert errors.verdict(refused) == "low_confidence"
     assert errors.difference("turn the fan on", "turn a fan off now") == ["the>a", "on>off now"]
-    assert errors.corpus({"path": "noisy/librispeech-test--26-1.wav"}) == "librispeech-test"
+    mixed_name = {"path": "noisy/closed-set-road-6db/voxforge-eval--ann-2007--a1.wav"}
+    assert errors.origin(mixed_name) == ("voxforge-eval", "ann-2007--a1")
+    assert errors.origin({"path": "eval/voxforge-eval/ann-2007--a1.opus"}) == ("voxforge-eval", "ann-2007--a1")
 
 
 def test_thresholds_trade_right_answers_for_wrong_ones():
