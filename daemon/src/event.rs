@@ -4,6 +4,7 @@
 //! Serialised as JSON an event is one flat object: `event` says which, `session`, `zone`, `at` and `time_s` say
 //! whose, where and when, the rest belongs to the kind. Fields are only ever added.
 
+use crate::turn::TurnTrace;
 use serde::Serialize;
 use vocar_nlu::Intent;
 use vocar_speech::decoder::Evidence;
@@ -113,6 +114,8 @@ pub enum EventKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         heard: Option<Box<Heard>>,
     },
+    /// How each stage came to the outcome that follows; only where tracing was asked for.
+    Turn(Box<TurnTrace>),
     /// The assistant asks back.
     DialogueTurn {
         /// What it waits for.
@@ -161,7 +164,7 @@ impl EventKind {
     pub const fn is_transcript(&self) -> bool {
         matches!(
             self,
-            Self::PartialTranscript { .. } | Self::FinalTranscript { .. }
+            Self::PartialTranscript { .. } | Self::FinalTranscript { .. } | Self::Turn(_)
         )
     }
 

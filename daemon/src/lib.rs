@@ -23,5 +23,6 @@ pub mod power;
 mod processors;
 pub mod service;
 pub mod status;
+pub mod turn;
 mod witness;
 pub mod worker;

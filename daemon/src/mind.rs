@@ -115,12 +115,25 @@ impl Mind {
         self.understander.understand(text, &Context::addressed())
     }
 
+    /// Names of the intents that a text may mean at this point of the conversation, most likely first.
+    #[must_use]
+    pub fn meanings(&self, text: &str) -> Vec<String> {
+        let intents = self.understander.understand(text, &self.context);
+        intents.into_iter().map(|intent| intent.name).collect()
+    }
+
+    /// Whether a reading that fits worse than the best by so much, nats a frame, still is a hearing of the same sentence.
+    #[must_use]
+    pub const fn is_close(behind: f32) -> bool {
+        behind <= CLOSE
+    }
+
     /// Takes an utterance, given as its readings, best first: the first that is a command counts, if it fits about as
     /// well as the best.
     pub fn hear(&mut self, readings: &[Reading]) -> Outcome {
         let close = readings
             .iter()
-            .take_while(|reading| reading.behind <= CLOSE);
+            .take_while(|reading| Self::is_close(reading.behind));
         let understood = close.into_iter().find_map(|reading| {
             let mut intent = self
                 .understander

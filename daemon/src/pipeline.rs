@@ -2,6 +2,7 @@
 //! on recordings is the very code that runs in the vehicle.
 
 mod seats;
+mod turns;
 
 use crate::bridge::word_graph;
 use crate::config::ListenMode;
@@ -63,6 +64,8 @@ pub struct Pipeline {
     graphs: Graphs,
     session: Session,
     heard: Vec<SpeechEvent>,
+    /// Turns are traced.
+    tracing: bool,
     /// Samples the ears have heard since they were made; the recogniser counts from there.
     pushed: u64,
 }
@@ -123,6 +126,7 @@ impl Pipeline {
             graphs: Graphs::default(),
             session,
             heard: Vec::new(),
+            tracing: false,
             pushed: 0,
         }
     }
@@ -354,21 +358,30 @@ impl Pipeline {
                 );
             }
             SpeechEvent::Rejected {
-                at, reason, best, ..
+                at,
+                reason,
+                best,
+                trace,
             } => {
                 self.session.refused = Some(at);
                 self.session.woken = false;
                 let reason = witness::reason(reason);
+                self.trace(at, &trace, best.as_ref(), Some(reason), spent, sink);
                 self.mishear(self.time(at), reason, best.as_ref(), sink)?;
             }
-            SpeechEvent::Final(recognition) => match self.heard_out(&recognition) {
-                Some(reason) => {
-                    self.session.refused = Some(recognition.decided_at);
-                    let at = self.time(recognition.decided_at);
-                    self.mishear(at, reason, Some(&recognition), sink)?;
+            SpeechEvent::Final(recognition) => {
+                let objection = self.heard_out(&recognition);
+                let (at, trace) = (recognition.decided_at, &recognition.trace);
+                self.trace(at, trace, Some(&recognition), objection, spent, sink);
+                match objection {
+                    Some(reason) => {
+                        self.session.refused = Some(recognition.decided_at);
+                        let at = self.time(recognition.decided_at);
+                        self.mishear(at, reason, Some(&recognition), sink)?;
+                    }
+                    None => self.understand(&recognition, spent, sink)?,
                 }
-                None => self.understand(&recognition, spent, sink)?,
-            },
+            }
         }
         Ok(())
     }

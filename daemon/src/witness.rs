@@ -31,9 +31,14 @@ pub fn transcript(recognition: &Recognition, origin: u64, latency: Latency) -> E
 pub fn heard(recognition: &Recognition, origin: u64) -> Heard {
     Heard {
         words: words(recognition.best(), origin),
-        candidates: recognition.hypotheses.iter().map(candidate).collect(),
+        candidates: candidates(recognition),
         stages: stages(&recognition.trace.times),
     }
+}
+
+/// The sentences that it may have been, best first.
+pub fn candidates(recognition: &Recognition) -> Vec<Candidate> {
+    recognition.hypotheses.iter().map(candidate).collect()
 }
 
 fn words(hypothesis: &Hypothesis, origin: u64) -> Vec<WordTime> {
@@ -68,7 +73,8 @@ pub const fn reason(reason: RejectReason) -> Reason {
     }
 }
 
-fn stages(trace: &StageTimes) -> Stages {
+/// Computing time of an utterance.
+pub fn stages(trace: &StageTimes) -> Stages {
     Stages {
         voice_ms: milliseconds(trace.voice),
         features_ms: milliseconds(trace.features),

@@ -17,6 +17,9 @@ use vocar_speech::lexicon::Lexicon;
 use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 
+/// Recordings that a setting is tried on.
+const TUNED_ON: usize = 100;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// A recording with its acoustic scores.
@@ -207,51 +210,41 @@ fn decode(search: &mut Dictation, heard: &[Heard], each: bool) -> Errors {
     sum
 }
 
-/// Tries scales, then bonuses, then scales again, each time keeping the best.
+/// Tries other scales, then other bonuses with the best scale, on at most [`TUNED_ON`] recordings spread over all.
 fn tune(search: &mut Dictation, heard: &[Heard], from: &DictationConfig) -> DictationConfig {
-    let mut best = (f64::INFINITY, from.clone());
-    let consider =
-        |search: &mut Dictation, config: DictationConfig, best: &mut (f64, DictationConfig)| {
-            search.set_config(config.clone());
-            let errors = decode(search, heard, false);
-            eprintln!(
-                "lm_scale {:.2} word_bonus {:.1}: {:.2} % ({} deleted, {} inserted)",
-                config.lm_scale,
-                config.word_bonus,
-                errors.rate(),
-                errors.deleted,
-                errors.inserted
-            );
-            if errors.rate() < best.0 {
-                *best = (errors.rate(), config);
-            }
-        };
-    for factor in [1.0, 0.75, 1.25, 1.5] {
-        let lm_scale = from.lm_scale * factor;
-        consider(
-            search,
-            DictationConfig {
-                lm_scale,
-                ..from.clone()
-            },
-            &mut best,
+    let every = heard.len().div_ceil(TUNED_ON).max(1);
+    let mut rate = |config: &DictationConfig| {
+        search.set_config(config.clone());
+        let mut errors = Errors::default();
+        for one in heard.iter().step_by(every) {
+            errors.add(decode(search, std::slice::from_ref(one), false));
+        }
+        eprintln!(
+            "lm_scale {:.2} word_bonus {:.1}: {:.2} % ({} deleted, {} inserted)",
+            config.lm_scale,
+            config.word_bonus,
+            errors.rate(),
+            errors.deleted,
+            errors.inserted
         );
+        errors.rate()
+    };
+    let mut best = (rate(from), from.clone());
+    for factor in [0.8, 1.25] {
+        let mut config = from.clone();
+        config.lm_scale *= factor;
+        let rate = rate(&config);
+        if rate < best.0 {
+            best = (rate, config);
+        }
     }
-    for change in [-3.0, -1.5, 1.5, 3.0] {
-        let word_bonus = from.word_bonus + change;
-        let config = DictationConfig {
-            word_bonus,
-            ..best.1.clone()
-        };
-        consider(search, config, &mut best);
-    }
-    for factor in [0.88, 1.13] {
-        let lm_scale = best.1.lm_scale * factor;
-        let config = DictationConfig {
-            lm_scale,
-            ..best.1.clone()
-        };
-        consider(search, config, &mut best);
+    for change in [-1.0, 1.0] {
+        let mut config = best.1.clone();
+        config.word_bonus = from.word_bonus + change;
+        let rate = rate(&config);
+        if rate < best.0 {
+            best = (rate, config);
+        }
     }
     best.1
 }

@@ -102,7 +102,7 @@ impl EndpointConfig {
         let tied = progress.lead >= 0.0 && progress.lead.is_finite();
         let complete = progress.complete || tied;
         let said = complete && progress.words > 0 && now.decoder_silence_ms > 0;
-        if said && silence >= self.patience(progress) {
+        if said && silence >= self.patience(now) {
             return Some(EndReason::Complete);
         }
         (now.voice_silence_ms >= self.incomplete_ms).then_some(EndReason::Stopped)
@@ -116,7 +116,7 @@ impl EndpointConfig {
         Ending {
             rule,
             patience_ms: match rule {
-                EndReason::Complete => self.patience(progress),
+                EndReason::Complete => self.patience(now),
                 EndReason::Stopped => self.incomplete_ms,
                 EndReason::TooLong => self.longest_ms,
                 EndReason::AudioOver => 0,
@@ -132,10 +132,13 @@ impl EndpointConfig {
     }
 
     /// Silence to wait for after a complete sentence, milliseconds.
-    fn patience(&self, progress: &Progress) -> u32 {
+    fn patience(&self, now: &Situation) -> u32 {
+        let progress = &now.progress;
+        // A voice that is still there may be at a word that only the next frames will show.
+        let quiet = now.voice_silence_ms > 0;
         match progress.continuation {
             Continuation::Likely if progress.complete => self.likely_to_go_on_ms,
-            Continuation::Unlikely if progress.lead >= self.lead => self.complete_ms,
+            Continuation::Unlikely if progress.lead >= self.lead && quiet => self.complete_ms,
             _ => self.may_go_on_ms,
         }
     }
@@ -187,6 +190,15 @@ mod tests {
             let found = ends_after(plain, complete, continuation);
             assert_eq!(found, Some((wait, reason)), "{continuation:?}");
         }
+    }
+
+    #[test]
+    fn while_a_voice_is_still_there_the_decoder_alone_waits_longer() {
+        let voiced = |now: &mut Situation| now.voice_silence_ms = 0;
+        assert_eq!(
+            ends_after(voiced, true, Continuation::Unlikely),
+            Some((140, EndReason::Complete))
+        );
     }
 
     #[test]

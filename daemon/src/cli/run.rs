@@ -22,10 +22,12 @@ pub struct Arguments {
     /// How the recording is listened to: push-to-talk, wake or open-mic.
     #[arg(long, default_value = "open-mic", value_parser = mode)]
     mode: ListenMode,
-    /// Print every event and all that is known about each utterance: when the voice began and ended, partial
-    /// transcripts, each word with its time and confidence, the evidence (log-likelihood against any sounds whatever of
-    /// the whole and of the worst word, and the distance to the next sentence, nats a frame), the n best sentences with
-    /// their scores, why it was rejected, and the computing time by stage.
+    /// Print every event and, before each outcome, the whole turn stage by stage: the voice with its level and the
+    /// noise's; the wake phrase with its score; which rule ended the utterance, after how much silence of how much asked
+    /// for; the best sentences with their evidence (log-likelihood against any sounds whatever of the whole and of the
+    /// worst word, distance to the next sentence, nats a frame; length; how clearly anything was heard) and confidence;
+    /// the confidence asked for and the verdict; what the sentences mean; latency and computing time by stage. With
+    /// --json the turn is an object with "event": "turn".
     #[arg(long)]
     trace: bool,
     #[command(flatten)]
@@ -46,6 +48,7 @@ fn format(text: &str) -> Result<InputFormat, String> {
 pub fn execute(common: &Common, arguments: Arguments) -> Result<(), Failure> {
     let settings = common.settings()?;
     let mut pipeline = local::pipeline(&settings, &arguments.sayable)?;
+    pipeline.trace_turns(arguments.trace);
     let meaningless = arguments.sayable.sentences.is_some();
     let printer = Printer {
         json: common.json,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Capture, CaptureConfig, CaptureError, CaptureEvent};
 
 /// Devices whose tracks run side by side. Two devices have two clocks: a follower that runs slow or comes late repeats
-/// its last sample, one that runs fast leaves out one now and then, so that its tracks stay within [`SLACK`] and the
+/// its last sample, one that runs fast leaves out one now and then, so that its tracks stay within 10 ms and the
 /// jitter of its deliveries behind the leader's.
 pub struct Ensemble {
     leader: Capture,

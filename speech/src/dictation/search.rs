@@ -43,8 +43,8 @@ impl Default for DictationConfig {
             beam: 25.0,
             word_beam: 20.0,
             max_active: 5000,
-            lm_scale: 2.0,
-            word_bonus: 0.0,
+            lm_scale: 1.5,
+            word_bonus: -2.0,
             silence_bonus: 0.0,
         }
     }
