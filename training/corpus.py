@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 from training.text import words
 
@@ -46,6 +45,8 @@ def decode(data: bytes) -> np.ndarray:
     samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
     if rate != SAMPLE_RATE:
+        from scipy.signal import resample_poly  # the collection itself is at the right rate: most steps need no scipy
+
         divisor = np.gcd(rate, SAMPLE_RATE)
         mono = resample_poly(mono, SAMPLE_RATE // divisor, rate // divisor).astype(np.float32)
     return mono

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +42,29 @@ class Item:
 @dataclass
 class Batch:
     """Rows of a batch. `labels` [rows, frames] are output columns, -100 where there is nothing to learn;
-    `units` and `starts` [rows, longest] the aligned units and their first frames, padded with -1."""
+    `units` and `first_frames` [rows, longest] the aligned units and where they begin, padded with -1.
+    Arrays as the workers lay them out, tensors after `to`."""
 
-    starts: np.ndarray
-    lengths: np.ndarray
-    speeds: np.ndarray
-    labels: torch.Tensor
-    units: torch.Tensor
-    first_frames: torch.Tensor
-    unit_counts: torch.Tensor
-    frames: torch.Tensor
+    starts: np.ndarray | torch.Tensor
+    lengths: np.ndarray | torch.Tensor
+    speeds: np.ndarray | torch.Tensor
+    labels: np.ndarray | torch.Tensor
+    units: np.ndarray | torch.Tensor
+    first_frames: np.ndarray | torch.Tensor
+    unit_counts: np.ndarray | torch.Tensor
+    frames: np.ndarray | torch.Tensor
+
+    @property
+    def samples(self) -> int:
+        """Samples of the longest row at its speed."""
+        return int((self.lengths / self.speeds).max())
+
+    def to(self, device: torch.device) -> Batch:
+        """The same as tensors on a device, copied without waiting for it."""
+        tensors = (torch.from_numpy(getattr(self, field.name)) for field in fields(self))
+        if device.type == "cuda":
+            tensors = (tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors)
+        return Batch(*tensors)
 
 
 class Pack:
@@ -71,7 +84,7 @@ class Pack:
         return [item for item in self.items if item.split == name]
 
     def read_alignment(self, path: Path, phones: list[str]) -> int:
-        """Takes alignments in 10 ms frames from a JSON-lines file; returns how many matched."""
+        """Takes bootstrap alignments in 10 ms frames from a JSON-lines file; returns how many matched."""
         index = {name: unit for unit, name in enumerate(phones)}
         by_id = {item.id: item for item in self.items if item.split == "train"}
         matched = 0
@@ -142,20 +155,19 @@ def assemble(group: list[Item], rng: np.random.Generator, perturb: bool) -> Batc
         starts=np.array([item.start for item, *_ in rows]),
         lengths=np.array([item.length for item, *_ in rows]),
         speeds=np.array([speed for _, speed, *_ in rows]),
-        labels=torch.from_numpy(labels),
-        units=torch.from_numpy(units),
-        first_frames=torch.from_numpy(firsts),
-        unit_counts=torch.tensor([len(starts) for *_, starts in rows]),
-        frames=torch.tensor([frames for _, _, frames, _ in rows]),
+        labels=labels,
+        units=units,
+        first_frames=firsts,
+        unit_counts=np.array([len(starts) for *_, starts in rows]),
+        frames=np.array([frames for _, _, frames, _ in rows]),
     )
 
 
-def gather(samples: torch.Tensor, batch: Batch, device: torch.device) -> torch.Tensor:
-    """Waveforms [rows, samples] at the drawn speeds (linear interpolation), zero-padded."""
-    speeds = torch.tensor(batch.speeds, device=device, dtype=torch.float64)[:, None]
-    lengths = torch.tensor(batch.lengths, device=device)[:, None]
-    starts = torch.tensor(batch.starts, device=device)[:, None]
-    longest = int((batch.lengths / batch.speeds).max())
+def gather(samples: torch.Tensor, batch: Batch, longest: int) -> torch.Tensor:
+    """Waveforms [rows, longest] of a batch on the device of `samples`, at the drawn speeds (linear interpolation),
+    zero-padded."""
+    device = samples.device
+    speeds, lengths, starts = batch.speeds[:, None], batch.lengths[:, None], batch.starts[:, None]
     position = torch.arange(longest, device=device, dtype=torch.float64)[None, :] * speeds
     whole = position.long()
     inside = whole < lengths - 1

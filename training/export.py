@@ -146,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
-    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--version", default="0.2.0")
     parser.add_argument("--prior-scale", type=float, default=0.6, help="used for models trained by cross-entropy alone")
     args = parser.parse_args()
 

@@ -71,6 +71,22 @@ def denominator(columns: torch.Tensor, transitions: torch.Tensor, frames: torch.
     return stacked[row, frames - 1].logsumexp(dim=1)
 
 
+def soft_cross_entropy(columns: torch.Tensor, taught: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy against a teacher's posteriors (G. Hinton et al., 2015), mean over labelled frames.
+
+    `columns`, `taught`: log posteriors [rows, frames, columns] of student and teacher.
+    """
+    inside = labels >= 0
+    each = -(taught.exp() * columns).sum(dim=2)
+    return (each * inside).sum() / inside.sum().clamp_min(1)
+
+
+def _fast_sums() -> tuple:
+    from training import lattice_free
+
+    return lattice_free.numerator, lattice_free.denominator
+
+
 def mmi(
     columns: torch.Tensor,
     units: torch.Tensor,
@@ -81,7 +97,8 @@ def mmi(
     tolerance: int = 3,
 ) -> torch.Tensor:
     """Negative log posterior of the transcripts, per frame."""
-    above = numerator(columns, units, first_frames, unit_counts, frames, tolerance)
-    below = denominator(columns, transitions, frames)
+    sums = _fast_sums() if columns.is_cuda else (numerator, denominator)
+    above = sums[0](columns, units, first_frames, unit_counts, frames, tolerance)
+    below = sums[1](columns, transitions, frames)
     inside = above > _LOW / 2
     return ((below - above) * inside).sum() / (frames * inside).sum().clamp_min(1)

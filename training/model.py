@@ -21,7 +21,11 @@ FEATURE_CACHE = 2
 
 @dataclass(frozen=True)
 class Config:
-    """Shape of the model. Frames are output frames of 30 ms."""
+    """Shape of the model. Frames are output frames of 30 ms.
+
+    `future`: frames after its own chunk that attention sees in every layer, and the convolution is centred: for a
+    teacher, which need not stream. 0 for whatever is to run in a vehicle.
+    """
 
     mels: int = 80
     columns: int = 80
@@ -34,6 +38,7 @@ class Config:
     chunk: int = 4
     context: int = 48
     delay: int = 2
+    future: int = 0
     dropout: float = 0.1
 
     def as_dict(self) -> dict:
@@ -70,7 +75,7 @@ class FeedForward(nn.Module):
 
 
 class ChunkAttention(nn.Module):
-    """Each chunk attends to itself and to `context` frames before it; the past of the first chunk is zeros."""
+    """Each chunk attends to itself, `context` frames before and `future` frames after it; beyond the ends are zeros."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -78,10 +83,11 @@ class ChunkAttention(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.qkv = nn.Linear(config.dim, 3 * config.dim)
         self.out = nn.Linear(config.dim, config.dim)
-        self.bias = nn.Parameter(torch.zeros(config.heads, config.context + 2 * config.chunk - 1))
+        self.width = config.context + config.chunk + config.future
+        self.bias = nn.Parameter(torch.zeros(config.heads, self.width + config.chunk - 1))
         self.dropout = nn.Dropout(config.dropout)
         query = torch.arange(config.chunk)[:, None]
-        key = torch.arange(config.context + config.chunk)[None, :]
+        key = torch.arange(self.width)[None, :]
         self.register_buffer("distance", key - query + config.chunk - 1, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -96,15 +102,15 @@ class ChunkAttention(nn.Module):
         return self.dropout(self.out(mixed.permute(0, 1, 3, 2, 4).reshape(batch, frames, dim)))
 
     def _windows(self, t: torch.Tensor, head: int) -> torch.Tensor:
-        """[batch, frames, dim] to [batch, chunks, heads, context + chunk, head]."""
+        """[batch, frames, dim] to [batch, chunks, heads, width, head]."""
         c = self.config
-        padded = F.pad(t, (0, 0, c.context, 0)).unfold(1, c.context + c.chunk, c.chunk)
+        padded = F.pad(t, (0, 0, c.context, c.future)).unfold(1, self.width, c.chunk)
         batch, chunks, _, width = padded.shape
         return padded.reshape(batch, chunks, c.heads, head, width).transpose(-1, -2)
 
 
 class Convolution(nn.Module):
-    """Gated causal depthwise convolution."""
+    """Gated depthwise convolution: causal, or centred in a model that sees the future."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -114,11 +120,12 @@ class Convolution(nn.Module):
         self.batch_norm = nn.BatchNorm1d(config.dim)
         self.out = nn.Linear(config.dim, config.dim)
         self.dropout = nn.Dropout(config.dropout)
+        after = (config.kernel - 1) // 2 if config.future else 0
+        self.margin = (config.kernel - 1 - after, after)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         gated = F.glu(self.gate(self.norm(x)), dim=-1).transpose(1, 2)
-        past = self.depthwise.kernel_size[0] - 1
-        mixed = self.batch_norm(self.depthwise(F.pad(gated, (past, 0))))
+        mixed = self.batch_norm(self.depthwise(F.pad(gated, self.margin)))
         return self.dropout(self.out(F.silu(mixed).transpose(1, 2)))
 
 

@@ -62,7 +62,9 @@ def _drum(sound: np.ndarray, at: int, decay: float, rng: np.random.Generator) ->
 def engine(length: int, rng: np.random.Generator) -> np.ndarray:
     """Harmonics of a wandering firing frequency over a rumble."""
     wander = np.cumsum(rng.standard_normal(length // 1600 + 2)) * rng.uniform(0.0, 1.5)
-    firing = np.clip(rng.uniform(30, 140) + np.interp(np.arange(length) / 1600, np.arange(len(wander)), wander), 20, 200)
+    firing = np.clip(
+        rng.uniform(30, 140) + np.interp(np.arange(length) / 1600, np.arange(len(wander)), wander), 20, 200
+    )
     phase = 2 * np.pi * np.cumsum(firing) / RATE
     falling = rng.uniform(0.7, 1.5)
     tones = sum(
@@ -87,7 +89,9 @@ def rain(length: int, rng: np.random.Generator) -> np.ndarray:
     sound = coloured(length, rng.uniform(0.0, 1.0), rng) * rng.uniform(0.1, 0.6)
     even = rng.random() < 0.3
     gap = rng.uniform(0.3, 0.8) if even else rng.uniform(0.005, 0.3)
-    times = np.arange(gap, length / RATE, gap) if even else np.cumsum(rng.exponential(gap, int(length / RATE / gap) + 1))
+    times = (
+        np.arange(gap, length / RATE, gap) if even else np.cumsum(rng.exponential(gap, int(length / RATE / gap) + 1))
+    )
     for at in (times * RATE).astype(int):
         if at < length - 400:
             time = np.arange(400) / RATE

@@ -1,8 +1,9 @@
-"""Step 2, train: bootstrap alignments in, acoustic model out.
+"""Step 2, train: alignments in, acoustic model out.
 
-A schedule of stages, each with its minutes: frame cross-entropy on the bootstrap alignments, then again on
-alignments of our own model, then lattice-free MMI with cross-entropy beside it. Runs on a GPU when there is one.
-Each stage ends in a checkpoint `stageN.pt` in the output folder; `--resume` starts after the last of them.
+A schedule of stages, each with its minutes: frame cross-entropy, first on given alignments, then on alignments of our
+own model, then lattice-free MMI with cross-entropy beside it. With a teacher, its posteriors on the undisturbed sound
+take the place of most of the labels. Runs on a GPU when there is one, on several under `torchrun`. Each stage ends in a
+checkpoint `stageN.pt` in the output folder, with the average so far in it all along; `--resume` starts after the last.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import argparse
 import copy
 import json
 import math
-import queue
-import threading
+import multiprocessing
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,12 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training import losses, scoring, viterbi
-from training.augment import WARPS, Augment
+from training import forced, losses, scoring
+from training.augment import WARPS, Augment, Strength
 from training.bundle import BUNDLE
 from training.dataset import STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames
 from training.features import LogMel
-from training.model import SUBSAMPLING, AcousticModel, Config
+from training.model import AcousticModel, Config
+from training.team import Team
 from training.units import SIL, read_phones
 
 
@@ -35,7 +36,8 @@ class Trainer:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        self.device = torch.device(args.device)
+        self.team = Team()
+        self.device = self.team.device(args.device)
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
         self.phones = read_phones(args.bundle / "phones.txt")
@@ -44,137 +46,160 @@ class Trainer:
         self.train_items = [i for i in self.pack.split("train") if i.length < 20 * 16_000]
         self.dev_items = self.pack.split("dev")
         self.config = Config(
-            columns=2 * len(self.phones), dim=args.dim, layers=args.layers, heads=args.dim // 32, delay=args.delay
+            columns=2 * len(self.phones),
+            dim=args.dim,
+            layers=args.layers,
+            heads=args.dim // 32,
+            expansion=args.expansion,
+            kernel=args.kernel,
+            delay=args.delay,
+            future=args.future,
+            dropout=args.dropout,
         )
         self.model = AcousticModel(self.config).to(self.device)
         self.logmel = LogMel(WARPS).to(self.device)
-        self.augment = Augment(self.device, args.seed)
+        seed = args.seed + 1000 * self.team.rank
+        self.augment = Augment(self.device, seed, Strength(track=args.track))
+        self.teacher: AcousticModel | None = None
         self._measure_features()
+        torch.manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
         self.average = copy.deepcopy(self.model).eval()
         self.transitions = torch.zeros(len(self.phones), len(self.phones), device=self.device)
 
     def _measure_features(self) -> None:
         chosen = [self.train_items[i] for i in self.rng.permutation(len(self.train_items))[:400]]
-        frames = torch.cat([self._features(item)[0] for item in chosen])
+        frames = torch.cat([forced.log_mel(self.logmel, self.samples, item)[0] for item in chosen])
         self.model.mean.copy_(frames.mean(0))
         self.model.scale.copy_(1.0 / frames.std(0))
-
-    def _features(self, item: Item) -> torch.Tensor:
-        samples = self.samples[item.start : item.start + item.length].float()[None] / 32768.0
-        return self.logmel(samples, torch.tensor([WARPS.index(1.0)], device=self.device))
 
     def stage(self, number: int, kind: str, minutes: float) -> None:
         """Trains for so many minutes with a one-cycle learning rate and keeps the moving average."""
         peak = self.args.rate * (0.4 if kind == "mmi" else 1.0)
-        optimiser = torch.optim.AdamW(self.model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-2)
+        fused = self.device.type == "cuda"
+        optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-2, fused=fused
+        )
         began = time.monotonic()
-        step, seen, running = 0, 0.0, 0.0
-        for batch in self._stream(perturb=number > 0):
-            progress = (time.monotonic() - began) / (minutes * 60)
+        step, seen, running, progress = 0, 0.0, 0.0, 0.0
+        for batch in self._stream():
+            if step % 8 == 0:
+                progress = self.team.agreed((time.monotonic() - began) / (minutes * 60))
             if progress >= 1:
                 break
             warm = min(1.0, (step + 1) / 300)
             for group in optimiser.param_groups:
-                group["lr"] = peak * warm * max(0.02, 0.5 * (1 + math.cos(math.pi * progress)))
+                group["lr"] = peak * warm * max(0.01, 0.5 * (1 + math.cos(math.pi * progress)))
             loss = self._loss(batch, kind)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
-            if torch.isfinite(norm):
-                optimiser.step()
-                self._follow(step)
+            self._step(optimiser)
+            self._follow(step)
             step += 1
-            seen += float((batch.lengths / batch.speeds).sum()) / 16_000 / 3600
+            seen += self.team.size * float((batch.lengths / batch.speeds).sum()) / 16_000 / 3600
             running += (loss.detach() - running) * 0.02 if step > 1 else loss.detach()
-            if step % 100 == 0:
+            if step % 200 == 0:
                 figures = f"hours {seen:.1f} loss {float(running):.4f} progress {progress:.2f}"
-                print(f"stage {number} {kind} step {step} {figures}", flush=True)
+                self._say(f"stage {number} {kind} step {step} {figures}")
+            if step % 2000 == 0:
+                self._save(number)
+        self._say(f"stage {number} {kind}: {step} steps, {seen:.0f} hours in {minutes} min")
         self._save(number)
 
+    def _say(self, line: str) -> None:
+        if self.team.leads:
+            print(line, flush=True)
+
+    def _step(self, optimiser: torch.optim.Optimizer) -> None:
+        """An update, left out when a gradient is not finite; the GPU decides, nobody waits for it."""
+        self.team.average_gradients(self.model.parameters())
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        if self.device.type == "cuda":
+            optimiser.found_inf = (~torch.isfinite(norm)).float()
+            optimiser.grad_scale = None
+            optimiser.step()
+        elif torch.isfinite(norm):
+            optimiser.step()
+
     def _loss(self, batch: Batch, kind: str) -> torch.Tensor:
-        features = self._augmented(batch)
+        longest = batch.samples
+        batch = batch.to(self.device)
         frames = batch.labels.shape[1]
-        labels = batch.labels.to(self.device, non_blocking=True)
+        clean = gather(self.samples, batch, longest)
+        banks = self.augment.banks(len(clean))
+        features = self._augmented(clean, banks, frames)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             columns = self.model(features)
         columns = losses.shifted(columns.float(), self.config.delay, frames)
-        plain = losses.cross_entropy(columns, labels, smoothing=0.05)
+        plain = losses.cross_entropy(columns, batch.labels, smoothing=0.05)
+        if self.teacher is not None:
+            taught = self._taught(clean, banks, frames)
+            soft = losses.soft_cross_entropy(columns, taught, batch.labels)
+            plain = plain + self.args.teach * (soft - plain)
         if kind == "ce":
             return plain
         sequence = losses.mmi(
-            columns,
-            batch.units.to(self.device),
-            batch.first_frames.to(self.device),
-            batch.unit_counts.to(self.device),
-            batch.frames.to(self.device),
-            self.transitions,
+            columns, batch.units, batch.first_frames, batch.unit_counts, batch.frames, self.transitions
         )
         return sequence + self.args.smooth * plain
 
-    def _augmented(self, batch: Batch) -> torch.Tensor:
-        """Normalised features [rows, frames, mels], padded to whole chunks and the delay."""
-        waveform = self.augment.waveform(gather(self.samples, batch, self.device))
-        with torch.no_grad():
-            features = self.logmel(waveform, self.augment.banks(len(waveform)))
-            features = self.augment.features(self.model.normalise(features))
-            return self._pad(features, batch.labels.shape[1])
-
-    def _pad(self, features: torch.Tensor, frames: int) -> torch.Tensor:
-        wanted = self.model.padded(frames * SUBSAMPLING)
-        missing = max(0, wanted - features.shape[1])
-        return torch.nn.functional.pad(features[:, :wanted], (0, 0, 0, missing), value=-1.0)
-
-    def _follow(self, step: int) -> None:
-        keep = min(self.args.average, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for slow, fast in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
-                if slow.dtype.is_floating_point:
-                    slow.lerp_(fast, 1 - keep)
-
-    def _stream(self, perturb: bool) -> Iterator[Batch]:
-        """Endless batches, laid out by a thread ahead of the device."""
-        ready: queue.Queue[Batch] = queue.Queue(maxsize=6)
-
-        def fill() -> None:
-            while True:
-                usable = [item for item in self.train_items if item.segments]
-                for group in batches(usable, self.args.seconds, self.rng):
-                    batch = assemble(group, self.rng, perturb)
-                    if batch is not None:
-                        ready.put(batch)
-
-        threading.Thread(target=fill, daemon=True).start()
-        while True:
-            yield ready.get()
+    @torch.no_grad()
+    def _augmented(self, clean: torch.Tensor, banks: torch.Tensor, frames: int) -> torch.Tensor:
+        """Normalised features [rows, feature frames, mels] of disturbed sound, filled to whole chunks and the delay."""
+        features = self.logmel(self.augment.waveform(clean), banks)
+        features = self.augment.features(self.model.normalise(features))
+        return forced.pad(self.model, features, frames)
 
     @torch.no_grad()
+    def _taught(self, clean: torch.Tensor, banks: torch.Tensor, frames: int) -> torch.Tensor:
+        """Log posteriors [rows, frames, columns] of the teacher, which hears the sound undisturbed."""
+        features = forced.pad(self.teacher, self.teacher.normalise(self.logmel(clean, banks)), frames)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            columns = self.teacher(features)
+        return losses.shifted(columns.float(), self.teacher.config.delay, frames)
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        keep = min(self.args.average, (step + 1) / (step + 10))
+        pairs = zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True)
+        slow, fast = zip(*((s, f) for s, f in pairs if s.dtype.is_floating_point), strict=True)
+        torch._foreach_lerp_(list(slow), list(fast), 1 - keep)
+
+    def _stream(self) -> Iterator[Batch]:
+        """Endless batches, laid out by processes ahead of the device."""
+        usable = [item for item in self.train_items if item.segments]
+        context = multiprocessing.get_context("fork")
+        ready = context.Queue(maxsize=8)
+        seeds = self.rng.integers(1 << 60, size=self.args.workers)
+        workers = [
+            context.Process(target=_lay_out, args=(usable, self.args.seconds, int(seed), ready), daemon=True)
+            for seed in seeds
+        ]
+        for worker in workers:
+            worker.start()
+        try:
+            while True:
+                yield ready.get()
+        finally:
+            for worker in workers:
+                worker.terminate()
+
     def log_posteriors(self, items: list[Item]) -> Iterator[tuple[Item, np.ndarray]]:
         """Output of the averaged model, delay taken off, [frames, columns] for each item."""
-        ordered = sorted(items, key=lambda item: item.length)
-        for at in range(0, len(ordered), 32):
-            group = ordered[at : at + 32]
-            frames = [int(output_frames(item.length)) for item in group]
-            padded = [self._pad(self.model.normalise(self._features(item)), max(frames)) for item in group]
-            columns = self.average(torch.cat(padded)).cpu().numpy()
-            for item, count, row in zip(group, frames, columns, strict=True):
-                yield item, row[self.config.delay : self.config.delay + count]
+        return forced.log_posteriors(self.average, self.logmel, self.samples, items)
+
+    def label_with(self, network: AcousticModel, prior: np.ndarray | float) -> None:
+        """Replaces alignments by those of a network, train and dev, and counts phone transitions."""
+        items = self.train_items + self.dev_items
+        found = forced.align(forced.log_posteriors(network, self.logmel, self.samples, items), prior)
+        for item in items:
+            item.segments = found[item.key] or []
+        self._say(f"realigned, no path for {sum(not item.segments for item in items)}")
+        self.count_transitions()
 
     def realign(self, prior_scale: float) -> None:
-        """Replaces alignments by those of the averaged model, train and dev, and counts phone transitions."""
-        prior = self._log_prior() * prior_scale
-        with ProcessPoolExecutor() as pool:
-            work = (
-                (item.key, item.pronunciations, row - prior)
-                for item, row in self.log_posteriors(self.train_items + self.dev_items)
-            )
-            found = pool.map(_align, work, chunksize=16)
-            aligned = dict(found)
-        lost = 0
-        for item in self.train_items + self.dev_items:
-            path = aligned[item.key]
-            item.segments = [(unit, (start + 0.5) * STRIDE) for unit, start, _ in path] if path else []
-            lost += not path
-        print(f"realigned, no path for {lost}", flush=True)
+        """Alignments of the averaged model."""
+        self.label_with(self.average, self._log_prior() * prior_scale)
 
     def _log_prior(self) -> np.ndarray:
         """Log relative frequency [columns] of the labels in the current alignments."""
@@ -214,6 +239,8 @@ class Trainer:
             return scoring.by_corpus(pool.map(scoring.phone_errors, work, chunksize=16))
 
     def _save(self, number: int) -> None:
+        if not self.team.leads:
+            return
         self.args.out.mkdir(parents=True, exist_ok=True)
         torch.save(
             {
@@ -228,16 +255,32 @@ class Trainer:
         )
 
     def load(self, path: Path) -> None:
-        """Continues from a checkpoint."""
+        """Continues from a checkpoint of the same shape."""
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state.get("model", state["average"]))
         self.average.load_state_dict(state["average"])
         self.transitions = state["transitions"].to(self.device)
 
 
-def _align(work: tuple) -> tuple[tuple[str, str], list | None]:
-    key, pronunciations, row = work
-    return key, viterbi.align(row, viterbi.transcript_graph(pronunciations))
+def _lay_out(items: list[Item], seconds: float, seed: int, ready: multiprocessing.Queue) -> None:
+    """Fills a queue with batches for ever."""
+    rng = np.random.default_rng(seed)
+    while True:
+        for group in batches(items, seconds, rng):
+            batch = assemble(group, rng, perturb=True)
+            if batch is not None:
+                ready.put(batch)
+
+
+def prepare_labels(trainer: Trainer) -> None:
+    """First alignments: of a checkpoint when there is one, else from the bootstrap file."""
+    args = trainer.args
+    source = args.label_with or args.teacher
+    if source is None:
+        print(f"bootstrap alignments: {trainer.pack.read_alignment(args.align, trainer.phones)}", flush=True)
+        return
+    network, state = forced.load(source, trainer.device)
+    trainer.label_with(network, 0.0 if state["kind"] == "mmi" else 0.6 * state["log_prior"].cpu().numpy())
 
 
 def main() -> None:
@@ -246,39 +289,55 @@ def main() -> None:
     parser.add_argument(
         "--align", type=Path, default=Path("data/bootstrap.jsonl"), help="bootstrap alignments (training.align)"
     )
+    parser.add_argument("--label-with", type=Path, help="a checkpoint that aligns instead of the bootstrap file")
+    parser.add_argument("--teacher", type=Path, help="a checkpoint to learn from; it aligns, too, unless --label-with")
+    parser.add_argument("--teach", type=float, default=0.8, help="the teacher's share beside the labels")
+    parser.add_argument("--warm-start", type=Path, help="a checkpoint of the same shape to start from")
     parser.add_argument("--out", type=Path, default=Path("data/run"))
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--schedule", nargs="+", default=["ce:20", "ce:60", "mmi:60"], metavar="KIND:MINUTES")
     parser.add_argument("--resume", type=int, default=0, help="number of stages already done")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda, cuda:1 or cpu")
+    parser.add_argument("--workers", type=int, default=2, help="processes that lay out batches")
     parser.add_argument("--seconds", type=float, default=200, help="audio in a batch")
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--smooth", type=float, default=0.3, help="weight of cross-entropy beside MMI")
     parser.add_argument("--average", type=float, default=0.998, help="decay of the moving average")
     parser.add_argument("--dim", type=int, default=160)
     parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--expansion", type=int, default=2)
+    parser.add_argument("--kernel", type=int, default=9)
     parser.add_argument("--delay", type=int, default=2)
+    parser.add_argument("--future", type=int, default=0, help="frames of future in each layer: for teachers")
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--track", type=int, default=600, help="seconds of made interference to draw from")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
 
     trainer = Trainer(args)
     size = sum(p.numel() for p in trainer.model.parameters())
     print(f"{size} parameters on {trainer.device}, {len(trainer.train_items)} utterances", flush=True)
-    print(f"bootstrap alignments: {trainer.pack.read_alignment(args.align, trainer.phones)}", flush=True)
+    if args.teacher:
+        trainer.teacher, _ = forced.load(args.teacher, trainer.device)
+    prepare_labels(trainer)
+    if args.warm_start:
+        trainer.load(args.warm_start)
+        trainer.count_transitions()
     if args.resume:
         trainer.load(args.out / f"stage{args.resume - 1}.pt")
+    own_labels = args.label_with is None and args.teacher is None
     for number, stage in enumerate(args.schedule):
         kind, minutes = stage.split(":")
         if number < args.resume:
             continue
-        if number > 0:
+        if number > 0 and args.teacher is None:
             trainer.realign(0.0 if args.schedule[number - 1].startswith("mmi") else 0.6)
-            trainer.count_transitions()
         trainer.stage(number, kind, float(minutes))
         scale = 0.0 if kind == "mmi" else 0.6
-        if number == 0:
+        if number == 0 and own_labels:
             trainer.realign(scale)
-            trainer.count_transitions()
+        if not trainer.team.leads:
+            continue
         print(json.dumps({"stage": number, "kind": kind, "dev_phone_error": trainer.report(scale)}), flush=True)
 
 

@@ -56,7 +56,9 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--voices", choices=("test", "train"), default="test", help="train: for tuning, never for a figure")
+    parser.add_argument(
+        "--voices", choices=("test", "train"), default="test", help="train: for tuning, never for a figure"
+    )
     parser.add_argument("--snr", type=float, default=10.0, help="decibels")
     parser.add_argument("--vocar", default=str(ROOT / "target/release/vocar"))
     args = parser.parse_args()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from training import cmudict_text, losses, scoring, viterbi
+from training import augment, cabin, cmudict_text, forced, losses, noise, scoring, viterbi
 from training.bundle import BUNDLE, FILES, hashes, read_phone_lm, rehash, write_phone_lm
 from training.dataset import CENTRE, STRIDE, Item, Pack, assemble, first_frames
 from training.evaluate import first_of_each, heard, of_checkpoint
@@ -20,6 +24,7 @@ from training.export import TOLERANCE, Stream, check, quantise
 from training.g2p import EXTRA, Model
 from training.model import SUBSAMPLING, AcousticModel, Config
 from training.onnx_graph import streaming
+from training.restore import restore
 from training.train import Trainer
 from training.units import SIL, Lexicon, read_phones
 
@@ -87,6 +92,31 @@ def test_no_output_sees_beyond_its_chunk() -> None:
     frames = cut // SUBSAMPLING
     assert torch.allclose(one[:frames], two[:frames], atol=1e-5)
     assert not torch.allclose(one[frames:], two[frames:], atol=1e-2)
+
+
+def test_a_teacher_sees_the_future_and_only_so_far() -> None:
+    torch.manual_seed(4)
+    config = Config(columns=12, dim=32, layers=1, heads=2, channels=4, context=16, future=6, kernel=9)
+    model = AcousticModel(config).eval()
+    features = torch.randn(1, 8 * config.chunk * SUBSAMPLING, config.mels)
+    other = features.clone()
+    cut = 5 * config.chunk * SUBSAMPLING
+    other[:, cut:] = torch.randn_like(other[:, cut:])
+    with torch.no_grad():
+        one, two = model(features)[0], model(other)[0]
+    frames = cut // SUBSAMPLING
+    seen = config.chunk + config.future + config.kernel
+    assert torch.allclose(one[: frames - seen], two[: frames - seen], atol=1e-5)
+    assert not torch.allclose(one[frames - 1], two[frames - 1], atol=1e-2)
+
+
+def test_a_network_comes_back_from_its_graph() -> None:
+    model = random_model(5)
+    found = restore(streaming(model, None), SMALL.chunk, SMALL.delay)
+    features = torch.randn(2, 9 * SMALL.chunk * SUBSAMPLING, SMALL.mels)
+    assert found.config == SMALL
+    with torch.no_grad():
+        assert torch.allclose(found(features), model(features), atol=1e-4)
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -318,9 +348,10 @@ def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path
     said = {("a", "1"): [1, 2, 3], ("b", "1"): [3, 1], ("a", "2"): [2, 1], ("b", "2"): [1, 3, 2, 3]}
     entries = [(*key, "train", units) for key, units in said.items()]
     write_pack(tmp_path, [*entries, ("a", "3", "dev", [2, 3])])
-    options = {"device": "cpu", "seconds": 10, "rate": 2e-3, "smooth": 0.3, "average": 0.9, "seed": 1, "delay": 2}
+    options = {"device": "cpu", "seconds": 10, "rate": 2e-3, "smooth": 0.3, "average": 0.9, "seed": 1, "workers": 1}
+    shape = {"dim": 32, "layers": 1, "expansion": 2, "kernel": 9, "delay": 2, "dropout": 0.1}
     paths = {"pack": tmp_path, "out": tmp_path, "bundle": BUNDLE, "schedule": ["ce:0.02", "mmi:0.02"]}
-    trainer = Trainer(argparse.Namespace(dim=32, layers=1, **options, **paths))
+    trainer = Trainer(argparse.Namespace(**shape, future=0, teach=0.8, track=10, **options, **paths))
     trainer.realign(0.0)
     for item in trainer.train_items:
         own = [unit for unit, _ in item.segments if unit != SIL]
@@ -336,11 +367,48 @@ def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path
     rows = map(scoring.phone_errors, heard(trainer.dev_items, trainer.pack.samples, network, transitions))
     assert scoring.by_corpus(rows).keys() == {"a"}
 
+    pupil = Trainer(argparse.Namespace(**shape, future=6, teach=0.8, track=10, **options, **paths))
+    pupil.teacher, _ = forced.load(tmp_path / "stage1.pt", pupil.device)
+    pupil.label_with(pupil.teacher, 0.0)
+    pupil.stage(0, "ce", 0.02)
+    assert pupil.report(0.0).keys() == {"a"}
+
 
 def test_a_pack_with_two_utterances_of_one_name_is_refused(tmp_path: Path) -> None:
     write_pack(tmp_path, [("a", "1", "train", [1]), ("a", "1", "train", [2])])
     with pytest.raises(ValueError, match="a name of its own"):
         Pack(tmp_path)
+
+
+# --- augmentation ----------------------------------------------------------------------------------------------------
+
+
+def test_augmented_sound_is_sound_and_the_seed_decides() -> None:
+    speech = 0.1 * torch.randn(6, 24_000, generator=torch.Generator().manual_seed(6))
+    strength = augment.Strength(room=1.0, band=1.0, noisy=1.0, track=10, cabins=2)
+    made = [augment.Augment(torch.device("cpu"), seed, strength).waveform(speech) for seed in (1, 1, 2)]
+    assert made[0].shape == speech.shape and made[0].isfinite().all() and made[0].abs().max() <= 1
+    assert torch.equal(made[0], made[1]) and not torch.allclose(made[0], made[2], atol=1e-2)
+
+
+def test_without_any_share_only_the_gain_is_left() -> None:
+    speech = 0.1 * torch.randn(3, 16_000)
+    strength = augment.Strength(room=0.0, band=0.0, noisy=0.0, gain=(-6.0, -6.0), track=10, cabins=1)
+    made = augment.Augment(torch.device("cpu"), 1, strength).waveform(speech)
+    assert torch.allclose(made, speech * 10 ** (-6 / 20), atol=1e-4)
+
+
+def test_a_cabin_answers_after_the_direct_sound_and_dies_down() -> None:
+    for seed in range(5):
+        response = cabin.response(np.random.default_rng(seed))
+        assert response.argmax() == 0 and response[0] >= 1
+        assert np.square(response[800:]).sum() < 0.01 * np.square(response).sum()
+
+
+def test_every_kind_of_interference_sounds() -> None:
+    for make in (noise.music, noise.engine, noise.fan, noise.rain):
+        sound = make(32_000, np.random.default_rng(1))
+        assert len(sound) == 32_000 and np.isfinite(sound).all() and sound.std() > 1e-3
 
 
 # --- bundle ----------------------------------------------------------------------------------------------------------
@@ -377,3 +445,46 @@ def test_extra_words_are_needed_and_in_the_lexicon() -> None:
     for word, pronunciations in extra.items():
         assert lexicon.pronunciations(word) == [tuple(phones.index(p) for p in said) for said in pronunciations], word
         assert pronunciations != [model.pronounce(word)], f"{word}: the model finds this by itself"
+
+
+KERNELS = """
+import torch
+from training import lattice_free, losses
+
+torch.manual_seed(1)
+columns = torch.randn(3, 14, 10).mul(2).log_softmax(-1)
+transitions = torch.randn(5, 5).log_softmax(-1)
+frames = torch.tensor([14, 9, 11])
+units = torch.tensor([[0, 3, 2, 3, 1], [0, 4, 4, -1, -1], [1, 2, 0, 3, -1]])
+firsts = torch.tensor([[0, 3, 6, 8, 12], [0, 2, 6, -1, -1], [0, 4, 6, 8, -1]])
+counts = torch.tensor([5, 3, 4])
+for name, rest in (("denominator", (transitions, frames)), ("numerator", (units, firsts, counts, frames, 2))):
+    plain, fast = columns.clone().requires_grad_(), columns.clone().requires_grad_()
+    expected, found = getattr(losses, name)(plain, *rest), getattr(lattice_free, name)(fast, *rest)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
+    for sums in (expected, found):
+        (sums * torch.tensor([1.0, -0.5, 2.0])).sum().backward()
+    torch.testing.assert_close(fast.grad, plain.grad, atol=1e-3, rtol=1e-3)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="there is no Triton here")
+def test_gpu_kernels_sum_what_the_plain_sums_do() -> None:
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    subprocess.run([sys.executable, "-c", KERNELS], check=True, env=environment)
+
+
+def test_a_team_of_two_learns_as_one_and_its_leader_saves(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    write_pack(tmp_path / "pack", [("a", str(i), "train", [1 + i % 3, 2]) for i in range(8)])
+    restored = tmp_path / "shipped.pt"
+    subprocess.run([sys.executable, "-m", "training.restore", "--out", restored], check=True)
+    options = f"--device cpu --workers 1 --seconds 2 --track 10 --schedule mmi:0.03 --out {tmp_path}/run"
+    team = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "training.train"]
+    command = [*team, "--pack", tmp_path / "pack", "--label-with", restored, "--warm-start", restored, *options.split()]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.stdout.count("steps") == 1, done.stdout
+    before, after = (torch.load(path, weights_only=True)["average"] for path in (restored, tmp_path / "run/stage0.pt"))
+    assert not torch.equal(before["out.weight"], after["out.weight"])
