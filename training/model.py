@@ -8,7 +8,7 @@ gives each frame some future to look at without growing the chunk.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import nn
@@ -175,3 +175,16 @@ class AcousticModel(nn.Module):
         step = SUBSAMPLING * self.config.chunk
         wanted = frames + SUBSAMPLING * self.config.delay
         return -(-wanted // step) * step
+
+
+def with_chunk(network: AcousticModel, chunk: int) -> AcousticModel:
+    """The same weights over chunks of another length. Distances between query and key that the old chunks did not
+    hold take the bias of the nearest one that they did."""
+    old = network.config
+    changed = AcousticModel(replace(old, chunk=chunk))
+    state = network.state_dict()
+    distance = torch.arange(2 * chunk - 1 + old.context + old.future) - chunk + old.chunk
+    for name in (name for name in state if name.endswith("attention.bias")):
+        state[name] = state[name][:, distance.clamp(0, state[name].shape[1] - 1)]
+    changed.load_state_dict(state)
+    return changed.train(network.training)

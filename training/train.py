@@ -26,7 +26,7 @@ from training.augment import WARPS, Augment, Strength
 from training.bundle import BUNDLE
 from training.dataset import STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames
 from training.features import LogMel
-from training.model import AcousticModel, Config
+from training.model import AcousticModel, Config, with_chunk
 from training.team import Team
 from training.units import SIL, read_phones
 
@@ -52,6 +52,7 @@ class Trainer:
             heads=args.dim // 32,
             expansion=args.expansion,
             kernel=args.kernel,
+            chunk=args.chunk,
             delay=args.delay,
             future=args.future,
             dropout=args.dropout,
@@ -82,6 +83,8 @@ class Trainer:
         )
         began = time.monotonic()
         step, seen, running, progress = 0, 0.0, 0.0, 0.0
+        if self.args.keep_norms:
+            keep_norms(self.model)
         for batch in self._stream():
             if step % 8 == 0:
                 progress = self.team.agreed((time.monotonic() - began) / (minutes * 60))
@@ -255,11 +258,21 @@ class Trainer:
         )
 
     def load(self, path: Path) -> None:
-        """Continues from a checkpoint of the same shape."""
+        """Continues from a checkpoint of the same shape; the length of its chunks may differ."""
         state = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state.get("model", state["average"]))
-        self.average.load_state_dict(state["average"])
+        network = AcousticModel(Config(**state["config"]))
+        for own, weights in ((self.model, state.get("model", state["average"])), (self.average, state["average"])):
+            network.load_state_dict(weights)
+            own.load_state_dict(with_chunk(network, self.config.chunk).state_dict())
         self.transitions = state["transitions"].to(self.device)
+
+
+def keep_norms(model: torch.nn.Module) -> None:
+    """From now on batch normalisation uses the statistics it has. What `restore` made carries them in its weights, and
+    a short round would only have to learn them again."""
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm1d):
+            layer.eval()
 
 
 def _lay_out(items: list[Item], seconds: float, seed: int, ready: multiprocessing.Queue) -> None:
@@ -292,7 +305,9 @@ def main() -> None:
     parser.add_argument("--label-with", type=Path, help="a checkpoint that aligns instead of the bootstrap file")
     parser.add_argument("--teacher", type=Path, help="a checkpoint to learn from; it aligns, too, unless --label-with")
     parser.add_argument("--teach", type=float, default=0.8, help="the teacher's share beside the labels")
-    parser.add_argument("--warm-start", type=Path, help="a checkpoint of the same shape to start from")
+    parser.add_argument(
+        "--warm-start", type=Path, help="a checkpoint of the same shape, but for its chunks, to start from"
+    )
     parser.add_argument("--out", type=Path, default=Path("data/run"))
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--schedule", nargs="+", default=["ce:20", "ce:60", "mmi:60"], metavar="KIND:MINUTES")
@@ -307,9 +322,13 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--expansion", type=int, default=2)
     parser.add_argument("--kernel", type=int, default=9)
+    parser.add_argument("--chunk", type=int, default=8, help="output frames of 30 ms in a step")
     parser.add_argument("--delay", type=int, default=2)
     parser.add_argument("--future", type=int, default=0, help="frames of future in each layer: for teachers")
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument(
+        "--keep-norms", action="store_true", help="leave batch normalisation as it is: for short rounds from a bundle"
+    )
     parser.add_argument("--track", type=int, default=600, help="seconds of made interference to draw from")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

@@ -17,7 +17,7 @@ use vocar_speech::frontend::{FeatureSpec, LogMel};
 use vocar_speech::lexicon::Lexicon;
 use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
-use vocar_speech::vad::{VadConfig, VadEvent, VoiceActivity};
+use vocar_speech::vad::{FRAME, VadConfig, VadEvent, VoiceActivity};
 use vocar_speech::wake::{WakeConfig, WakeSpotter};
 
 const PRE_ROLL: usize = 4800;
@@ -33,6 +33,14 @@ struct Ear {
     delay: usize,
     /// Seconds of an output frame.
     frame: f64,
+}
+
+/// What is heard between the beginning and the end of voice.
+struct Stretch {
+    /// First sample in the recording.
+    from: usize,
+    /// Samples at the gain that the recogniser would give them.
+    samples: Vec<f32>,
 }
 
 /// The best score of a phrase within a second.
@@ -79,22 +87,39 @@ fn read(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
 }
 
 /// Where the spotter listens: from the pre-roll of each start of voice until its end was noticed.
-fn stretches(samples: &[f32]) -> Result<Vec<(usize, usize)>, Box<dyn Error>> {
+fn stretches(samples: &[f32]) -> Result<Vec<Stretch>, Box<dyn Error>> {
     let mut voice = VoiceActivity::new(VadConfig::default())?;
-    let mut found = Vec::new();
-    let mut sink = |event| match event {
-        VadEvent::SpeechStart { at, .. } => {
-            found.push(((at as usize).saturating_sub(PRE_ROLL), samples.len()));
-        }
-        VadEvent::SpeechEnd { decided_at, .. } => {
-            if let Some(last) = found.last_mut() {
-                last.1 = decided_at as usize;
+    let mut found: Vec<Stretch> = Vec::new();
+    let mut gain = 1.0f32;
+    let mut heard = 0;
+    for block in samples.chunks(FRAME) {
+        let speaking = voice.in_speech();
+        let mut start = None;
+        voice.push(block, &mut |event| {
+            if let VadEvent::SpeechStart { at, .. } = event {
+                start = Some((at as usize).saturating_sub(PRE_ROLL));
             }
+        });
+        let before = heard;
+        heard += block.len();
+        if let Some(from) = start {
+            gain = voice.gain();
+            found.push(Stretch {
+                from,
+                samples: scaled(&samples[from..heard], gain).collect(),
+            });
+        } else if speaking && let Some(stretch) = found.last_mut() {
+            gain = gain.min(voice.gain());
+            stretch
+                .samples
+                .extend(scaled(&samples[before..heard], gain));
         }
-    };
-    voice.push(samples, &mut sink);
-    voice.finish(&mut sink);
+    }
     Ok(found)
+}
+
+fn scaled(samples: &[f32], gain: f32) -> impl Iterator<Item = f32> {
+    samples.iter().map(move |sample| sample * gain)
 }
 
 impl Ear {
@@ -123,16 +148,15 @@ impl Ear {
 
     fn peaks(&mut self, samples: &[f32], floor: f32) -> Result<Vec<Peak>, Box<dyn Error>> {
         let mut peaks = Vec::new();
-        for (from, to) in stretches(samples)? {
-            self.stretch(from, &samples[from..to], floor, &mut peaks)?;
+        for stretch in stretches(samples)? {
+            self.stretch(&stretch, floor, &mut peaks)?;
         }
         Ok(peaks)
     }
 
     fn stretch(
         &mut self,
-        from: usize,
-        samples: &[f32],
+        stretch: &Stretch,
         floor: f32,
         peaks: &mut Vec<Peak>,
     ) -> Result<(), Box<dyn Error>> {
@@ -140,7 +164,7 @@ impl Ear {
         self.session.reset();
         self.spotter.reset();
         let mut features = Vec::new();
-        self.front.push(samples, &mut features);
+        self.front.push(&stretch.samples, &mut features);
         let mut row_number = 0;
         for chunk in features.chunks_exact(self.step) {
             for row in self.session.step(chunk)?.chunks_exact(self.columns) {
@@ -153,7 +177,8 @@ impl Ear {
                 for ended in self.spotter.endings() {
                     let score = ended.score(config);
                     if score >= floor && ended.worst_word >= config.word_threshold {
-                        let end = from as f64 / 16_000.0 + f64::from(ended.end) * self.frame;
+                        let end =
+                            stretch.from as f64 / 16_000.0 + f64::from(ended.end) * self.frame;
                         keep(
                             peaks,
                             Peak {

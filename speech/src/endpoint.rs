@@ -30,7 +30,7 @@ impl Default for EndpointConfig {
             complete_ms: 90,
             may_go_on_ms: 140,
             likely_to_go_on_ms: 500,
-            incomplete_ms: 1200,
+            incomplete_ms: 1800,
             lead: 6.0,
             longest_ms: 15_000,
         }
@@ -206,7 +206,7 @@ mod tests {
         let behind = |now: &mut Situation| now.progress.lead = -3.0;
         assert_eq!(
             ends_after(behind, false, Continuation::Likely),
-            Some((1200, EndReason::Stopped))
+            Some((1800, EndReason::Stopped))
         );
     }
 
@@ -224,7 +224,7 @@ mod tests {
         let speaking = |now: &mut Situation| now.decoder_silence_ms = 0;
         assert_eq!(
             ends_after(speaking, true, Continuation::Unlikely),
-            Some((1200, EndReason::Stopped))
+            Some((1800, EndReason::Stopped))
         );
     }
 

@@ -74,7 +74,7 @@ fn music(length: usize) -> Vec<f32> {
             let pitch = CHORDS[beat / 4 % 4][beat % 3] * 2.0;
             let phase = std::f32::consts::TAU * pitch * within;
             let tone: f32 = (1..8).map(|k| (k as f32 * phase).sin() / k as f32).sum();
-            0.1 * tone * (-1.0 * within).exp() + 0.15 * draw() * (-4.0 * within).exp()
+            0.1 * tone * (-within).exp() + 0.15 * draw() * (-4.0 * within).exp()
         })
         .collect()
 }

@@ -22,10 +22,10 @@ from training.dataset import CENTRE, STRIDE, Item, Pack, assemble, first_frames
 from training.evaluate import first_of_each, heard, of_checkpoint
 from training.export import TOLERANCE, Stream, check, quantise
 from training.g2p import EXTRA, Model
-from training.model import SUBSAMPLING, AcousticModel, Config
+from training.model import SUBSAMPLING, AcousticModel, Config, with_chunk
 from training.onnx_graph import streaming
 from training.restore import restore
-from training.train import Trainer
+from training.train import Trainer, keep_norms
 from training.units import SIL, Lexicon, read_phones
 
 SMALL = Config(columns=12, dim=32, layers=2, heads=2, channels=4, context=16)
@@ -117,6 +117,30 @@ def test_a_network_comes_back_from_its_graph() -> None:
     assert found.config == SMALL
     with torch.no_grad():
         assert torch.allclose(found(features), model(features), atol=1e-4)
+
+
+def test_other_chunks_keep_what_the_network_knows() -> None:
+    model = random_model(6)
+    longer = with_chunk(model, 2 * SMALL.chunk)
+    back = with_chunk(longer, SMALL.chunk)
+    features = torch.randn(1, 8 * SMALL.chunk * SUBSAMPLING, SMALL.mels)
+    with torch.no_grad():
+        plain, twice, again = model(features)[0], longer(features)[0], back(features)[0]
+    assert longer.config.chunk == 2 * SMALL.chunk and torch.equal(plain, again)
+    bias, wide = model.blocks[0].attention.bias, longer.blocks[0].attention.bias
+    # The same key is as far away in both; at either end longer chunks have distances of their own.
+    assert torch.equal(wide[:, SMALL.chunk : SMALL.chunk + bias.shape[1]], bias)
+    assert torch.equal(wide[:, -1], bias[:, -1])
+    assert not torch.allclose(plain, twice, atol=1e-2)
+
+
+def test_kept_norms_stay_as_they_are() -> None:
+    model = random_model(7).train()
+    keep_norms(model)
+    norm = model.blocks[0].convolution.batch_norm
+    mean = norm.running_mean.clone()
+    model(torch.randn(2, 8 * SMALL.chunk * SUBSAMPLING, SMALL.mels))
+    assert torch.equal(norm.running_mean, mean) and model.blocks[0].training
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -349,7 +373,8 @@ def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path
     entries = [(*key, "train", units) for key, units in said.items()]
     write_pack(tmp_path, [*entries, ("a", "3", "dev", [2, 3])])
     options = {"device": "cpu", "seconds": 10, "rate": 2e-3, "smooth": 0.3, "average": 0.9, "seed": 1, "workers": 1}
-    shape = {"dim": 32, "layers": 1, "expansion": 2, "kernel": 9, "delay": 2, "dropout": 0.1}
+    shape = {"dim": 32, "layers": 1, "expansion": 2, "kernel": 9, "chunk": 4, "delay": 2, "dropout": 0.1}
+    options["keep_norms"] = False
     paths = {"pack": tmp_path, "out": tmp_path, "bundle": BUNDLE, "schedule": ["ce:0.02", "mmi:0.02"]}
     trainer = Trainer(argparse.Namespace(**shape, future=0, teach=0.8, track=10, **options, **paths))
     trainer.realign(0.0)

@@ -24,6 +24,9 @@ pub(super) struct Ears {
     stepped: usize,
     /// Rows given so far; row `i` speaks of sound frame `i`.
     given: usize,
+    /// What samples are multiplied by, and room for the products.
+    gain: f32,
+    scaled: Vec<f32>,
     pub times: StageTimes,
 }
 
@@ -41,12 +44,15 @@ impl Ears {
             delay: model.acoustic().delay,
             stepped: 0,
             given: 0,
+            gain: 1.0,
+            scaled: Vec::with_capacity(1024),
             times: StageTimes::default(),
         })
     }
 
-    /// Forgets everything heard.
-    pub fn reset(&mut self) {
+    /// Forgets everything heard; what follows is multiplied by `gain`.
+    pub fn reset(&mut self, gain: f32) {
+        self.gain = gain;
         self.front.reset();
         self.session.reset();
         self.features.clear();
@@ -55,10 +61,18 @@ impl Ears {
         self.times = StageTimes::default();
     }
 
+    /// The voice has become louder than it began: from here on no more gain than this.
+    pub fn limit_gain(&mut self, gain: f32) {
+        self.gain = self.gain.min(gain);
+    }
+
     /// Takes 16 kHz samples and appends the scores of every chunk they fill; rows of `columns` values.
     pub fn push(&mut self, samples: &[f32], rows: &mut Vec<f32>) -> Result<(), EngineError> {
         let started = Instant::now();
-        self.front.push(samples, &mut self.features);
+        self.scaled.clear();
+        self.scaled
+            .extend(samples.iter().map(|sample| sample * self.gain));
+        self.front.push(&self.scaled, &mut self.features);
         let heard = Instant::now();
         self.times.features += heard - started;
         let length = self.step * self.mels;

@@ -240,7 +240,7 @@ impl Recogniser {
     ) -> Result<(), RecogniserError> {
         for block in samples.chunks(BLOCK) {
             if let Err(error) = self.block(block, sink) {
-                self.ears.reset();
+                self.ears.reset(1.0);
                 self.state = match self.mode {
                     Mode::PushToTalk => State::Off,
                     Mode::OpenMic => self.waiting(Phase::Command),
@@ -328,6 +328,7 @@ impl Recogniser {
             State::Hearing(utterance) => {
                 self.ears.times.voice += voiced;
                 self.rows.clear();
+                self.ears.limit_gain(self.voice.gain());
                 self.ears.push(block, &mut self.rows)?;
                 self.hear(utterance, sink)?;
             }
@@ -364,7 +365,7 @@ impl Recogniser {
         let from = onset
             .saturating_sub(u64::from(self.config.pre_roll_ms) * MS)
             .max(self.not_before);
-        self.ears.reset();
+        self.ears.reset(self.voice.gain());
         self.decoder.reset();
         self.spotter.reset();
         self.rows.clear();

@@ -403,9 +403,9 @@ fn an_open_microphone_takes_sentences_and_leaves_the_rest() {
         ("my sister lives in a small town", false),
         ("open the window", true),
     ] {
-        bench.silence(1200);
+        bench.silence(1800);
         bench.say(sentence);
-        bench.silence(1200);
+        bench.silence(1800);
         let events = bench.take();
         let texts: Vec<String> = finals(&events)
             .iter()
@@ -433,7 +433,7 @@ fn a_wake_phrase_and_its_command_in_one_breath() {
     bench.recogniser.listen(Mode::Wake);
     bench.silence(600);
     bench.say("open the window");
-    bench.silence(1200);
+    bench.silence(1800);
     let events = bench.take();
     assert!(
         events.iter().all(|event| matches!(
@@ -443,7 +443,7 @@ fn a_wake_phrase_and_its_command_in_one_breath() {
         "{events:?}"
     );
     bench.say("hey vocar close the window");
-    bench.silence(1200);
+    bench.silence(1800);
     let events = bench.take();
     let woken = events.iter().find_map(|event| {
         if let SpeechEvent::WakeDetected { at, phrase, .. } = event {
@@ -480,7 +480,7 @@ fn after_a_wake_phrase_the_command_may_take_a_moment() {
         "{events:?}"
     );
     bench.say("open the window");
-    bench.silence(1200);
+    bench.silence(1800);
     let events = bench.take();
     assert_eq!(finals(&events).len(), 1, "{events:?}");
     bench.say("hey vocar");
@@ -545,7 +545,7 @@ fn a_new_graph_counts_from_the_next_sentence() {
     bench.silence(500);
     bench.recogniser.set_graph(graph);
     bench.say("call zbigniew");
-    bench.silence(1200);
+    bench.silence(1800);
     let events = bench.take();
     assert_eq!(finals(&events).len(), 1, "{events:?}");
 }

@@ -20,6 +20,8 @@ pub struct Listener {
     sessions: u64,
     /// Samples given at a time.
     pub piece: usize,
+    /// What recordings are multiplied by.
+    pub volume: f32,
 }
 
 impl Listener {
@@ -57,6 +59,7 @@ impl Listener {
             mode,
             sessions: 0,
             piece: 320,
+            volume: 1.0,
         }
     }
 
@@ -72,6 +75,7 @@ impl Listener {
             .begin(self.sessions, "driver", self.mode)
             .unwrap();
         let mut samples = decode(source);
+        samples.iter_mut().for_each(|sample| *sample *= self.volume);
         let spoken = samples.len() as u64;
         samples.resize(samples.len() + (tail_s * 16e3) as usize, 0.0);
         let mut events = Vec::new();

@@ -74,6 +74,26 @@ fn bundled_recordings_give_their_intents_and_nothing_else() {
     );
 }
 
+#[test]
+fn a_microphone_that_is_turned_down_hears_nearly_as_well() {
+    let Some(bundle) = speech_bundle("bundled recordings 40 dB down") else {
+        return;
+    };
+    let mut listener = Listener::for_the_car(&bundle, Precision::F32, ListenMode::PushToTalk);
+    listener.volume = 0.01;
+    let commands: Vec<listed::Row> = listed::rows()
+        .into_iter()
+        .filter(|row| !row.intent.is_empty())
+        .collect();
+    let missed: Vec<&str> = commands
+        .iter()
+        .filter(|row| listener.hear(row.open(), listed::TAIL_S).intents() != row.intents())
+        .map(|row| row.name.as_str())
+        .collect();
+    println!("{} of {} missed: {missed:?}", missed.len(), commands.len());
+    assert!(missed.len() <= 2, "missed {missed:?}");
+}
+
 /// Words follow one another inside the audio; every confidence is a probability; something was shown beforehand.
 fn check_words(name: &str, hearing: &Hearing) {
     for transcript in hearing.finals() {
