@@ -31,6 +31,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 import cabin  # noqa: E402
 from car_commands import ROOT, sentences  # noqa: E402
 from music import song  # noqa: E402
+from run import keep  # noqa: E402
 
 from training.synthesise import TEST_VOICES, TRAIN_VOICES, level, speak  # noqa: E402
 
@@ -188,6 +189,11 @@ def measure(args):
     for name, sums in rows.items():
         wrong, rejected = sums["accepted_wrong"], sums["rejected"] / sums["asked"]
         print(f"| {name} | {sums['accepted_right']:.1%} | {wrong:.1%} | {rejected:.1%} | {sums['rtf']:.3f} |")
+    quiet, alone, cancelled = (sums["accepted_right"] for sums in rows.values())
+    points_lost = round(100 * (quiet - cancelled), 2)
+    kept = {"quiet": quiet, "without_reference": alone, "with_reference": cancelled, "points_lost": points_lost}
+    if args.keep:
+        keep(args.keep, "python3 tests/benchmarks/echo.py make OUT; python3 tests/benchmarks/echo.py measure OUT", kept)
 
 
 def main():
@@ -208,6 +214,9 @@ def main():
     measuring.add_argument("out", type=Path)
     measuring.add_argument("--lead", type=float, default=2.5, help="as given to make")
     measuring.add_argument("--vocar", default=str(ROOT / "target/release/vocar"))
+    measuring.add_argument(
+        "--keep", type=Path, help="where the result goes as JSON, such as tests/benchmarks/echo.json"
+    )
     measuring.set_defaults(run=measure)
     args = parser.parse_args()
     args.run(args)

@@ -17,6 +17,7 @@ import groups  # noqa: E402
 import noises  # noqa: E402
 import plots  # noqa: E402
 import run  # noqa: E402
+import words  # noqa: E402
 
 SECOND = noises.RATE
 
@@ -193,5 +194,15 @@ def test_rows_find_their_figures(tmp_path):
     path.write_text(json.dumps({"command": "x", "result": {"b": {"c": 0.5}}}), encoding="utf-8")
     assert run.value(path, "b.c") == 0.5
     assert run.value(path, "b.d") is None and run.value(tmp_path / "none.json", "b") is None
-    made = {*run.RUNS, "closed-set-noise", "groups", "vad-roc"}
+    made = {*run.RUNS, "closed-set-noise", "groups", "vad-roc", "wake-det", "words", "echo", "zones"}
     assert all(name in made for _, name, *_ in run.ROWS)
+
+
+def test_word_errors_come_out_of_the_table():
+    lines = [
+        "tuned on x",
+        "| recordings | utterances |",
+        "| open-librispeech-test | 256 | 6690 | 15.8 % | 11.7 % |",
+        "",
+    ]
+    assert words.rates([*lines, "| other | 1 | 2 | 3.0 % |"]) == {"librispeech-test": 0.158}

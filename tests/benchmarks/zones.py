@@ -29,6 +29,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 import cabin  # noqa: E402
 import noises  # noqa: E402
 from car_commands import ROOT, sentences  # noqa: E402
+from run import keep  # noqa: E402
 
 from training.synthesise import TEST_VOICES, TRAIN_VOICES, level, speak  # noqa: E402
 
@@ -111,11 +112,17 @@ def measure(args):
     print(
         "| commands | right zone | understood | driver's microphone alone | speaker's own | real-time factor |\n|---|---|---|---|---|---|"
     )
+    kept = {}
     for name in ("quiet", "road"):
         manifest = args.out / f"{name}.tsv"
         sums, driver = evaluate(args, manifest, *everyone), evaluate(args, manifest, "--microphone", "driver=0")
         shares = (sums["zone_right"], sums["accepted_right"], driver["accepted_right"], own_microphone(args, name))
         print(f"| {name} | {' | '.join(f'{share:.1%}' for share in shares)} | {sums['rtf']:.3f} |")
+        kept[name] = dict(zip(("zone_right", "understood", "drivers_alone", "speakers_own"), shares, strict=True))
+    if args.keep:
+        keep(
+            args.keep, "python3 tests/benchmarks/zones.py make OUT; python3 tests/benchmarks/zones.py measure OUT", kept
+        )
 
 
 def main():
@@ -135,6 +142,9 @@ def main():
     measuring = commands.add_parser("measure")
     measuring.add_argument("out", type=Path)
     measuring.add_argument("--vocar", default=str(ROOT / "target/release/vocar"))
+    measuring.add_argument(
+        "--keep", type=Path, help="where the result goes as JSON, such as tests/benchmarks/zones.json"
+    )
     measuring.set_defaults(run=measure)
     args = parser.parse_args()
     args.run(args)
