@@ -170,7 +170,12 @@ def main() -> None:
     share = args.background_share
     counts = np.ones(len(right))
     counts[first:] = share / (1 - share) * first / max(1, len(right) - first)
-    write(args.bundle, fit(features, right, counts))
+    weights = fit(features, right, counts)
+    if weights[1] < 0:
+        # A better worst word must never make a sentence less certain: where it says nothing, it is left out.
+        features[:, 1] = 0
+        weights = fit(features, right, counts)
+    write(args.bundle, weights)
 
     confidence = held_out(features, right, counts, folds)
     report = {

@@ -18,7 +18,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from training import features
 from training.bundle import BUNDLE, hashes, write_phone_lm
-from training.model import SUBSAMPLING, AcousticModel, Config
+from training.model import SUBSAMPLING, AcousticModel, Config, with_chunk
 from training.onnx_graph import streaming
 from training.units import read_phones
 
@@ -148,9 +148,12 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--version", default="0.2.0")
     parser.add_argument("--prior-scale", type=float, default=0.6, help="used for models trained by cross-entropy alone")
+    parser.add_argument("--chunk", type=int, help="output frames of 30 ms in a step, if not as many as in training")
     args = parser.parse_args()
 
     model, state = load(args.checkpoint)
+    if args.chunk:
+        model = with_chunk(model, args.chunk)
     prior = None if state["kind"] == "mmi" else args.prior_scale * state["log_prior"]
     graph = streaming(model, prior)
     f32, int8 = graph.SerializeToString(), quantise(graph)

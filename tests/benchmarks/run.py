@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the shipped system and keeps each result beside the command that made it.
 
-    python3 tests/benchmarks/run.py SPEECH WORK [NAME …] [--jobs 2] [--dev] [--table] [--every N] [--out FOLDER]
+    python3 tests/benchmarks/run.py SPEECH WORK [NAME …] [--jobs 2] [--core 0] [--dev] [--table] [--every N] [--out FOLDER]
 
 SPEECH: the speech collection (manifest.tsv and tars). WORK: a scratch folder; `manifests.py`, `car_commands.py`, `noisy.py`
 and `radio.py` lay out the sets there when they are missing. NAME: one of the evaluations below, `noise` for the nine sets in
@@ -145,11 +145,11 @@ def measure(name, work, out, suffix, core=0, every=1):
     print(f"{name} done", file=sys.stderr)
 
 
-def measure_noise(names, work, out, suffix, jobs, every):
+def measure_noise(names, work, out, suffix, jobs, every, first):
     """Runs sets in noise, `jobs` at a time; sums up all nine once they are there."""
     cores = queue.Queue()
     for core in range(jobs):
-        cores.put(core)
+        cores.put(first + core)
 
     def one(name):
         core = cores.get()
@@ -223,6 +223,7 @@ def main():
     known = [*RUNS, *NOISY, "noise", "groups", "plots"]
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--jobs", type=int, default=1, help="sets in noise at a time")
+    parser.add_argument("--core", type=int, default=0, help="the first core to run on")
     parser.add_argument("--dev", action="store_true", help="the development splits")
     parser.add_argument("--every", type=int, default=1, help="measure every Nth recording in noise")
     parser.add_argument("--out", type=Path, default=HERE, help="where results go, instead of beside this file")
@@ -241,10 +242,10 @@ def main():
         names = [name for name in names if name in (*DEV, "groups")]
     lay_out(args.speech, work, names, suffix)
     for name in (name for name in RUNS if name in names):
-        measure(name, work, out, suffix)
+        measure(name, work, out, suffix, args.core)
     noisy = [name for name in NOISY if name in names]
     if noisy:
-        measure_noise(noisy, work, out, suffix, args.jobs, args.every)
+        measure_noise(noisy, work, out, suffix, args.jobs, args.every, args.core)
     if "groups" in names:
         group(args.speech, work, out, suffix)
     if "plots" in names:
