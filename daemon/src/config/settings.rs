@@ -239,7 +239,7 @@ impl Default for Listen {
             timeout_s: 8.0,
             longest_s: 15.0,
             min_confidence: 0.2,
-            open_mic_confidence: 0.85,
+            open_mic_confidence: 0.96,
             confirm_below: 0.0,
         }
     }
