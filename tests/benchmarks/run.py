@@ -199,7 +199,8 @@ def value(path, key):
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
     found = found.get("result", found)
-    for part in key.split("."):
+    # A key of its own may hold a point, too.
+    for part in [key] if key in found else key.split("."):
         found = found.get(part) if isinstance(found, dict) else None
     return found
 

@@ -193,6 +193,8 @@ def test_rows_find_their_figures(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"command": "x", "result": {"b": {"c": 0.5}}}), encoding="utf-8")
     assert run.value(path, "b.c") == 0.5
+    path.write_text(json.dumps({"b.c": 2}), encoding="utf-8")
+    assert run.value(path, "b.c") == 2
     assert run.value(path, "b.d") is None and run.value(tmp_path / "none.json", "b") is None
     made = {*run.RUNS, "closed-set-noise", "groups", "vad-roc", "wake-det", "words", "echo", "zones"}
     assert all(name in made for _, name, *_ in run.ROWS)
