@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ class Strength:
     room: float = 0.4
     band: float = 0.3
     noisy: float = 0.65
+    #: Of the rows with made interference, those that hear coloured noise as well.
+    both: float = 0.0
+    warped: float = 0.67
     quietest: float = 30.0
     loudest: float = 0.0
     gain: tuple[float, float] = (-24.0, 10.0)
@@ -31,6 +34,19 @@ class Strength:
     #: Seconds of made interference and number of cabins to draw from.
     track: int = 600
     cabins: int = 60
+
+
+def strength(changes: list[str]) -> Strength:
+    """The usual strength with some figures changed, such as "noisy=0.75"."""
+    kinds = {field.name: type(getattr(Strength(), field.name)) for field in fields(Strength)}
+    values = {}
+    for name, _, value in (change.partition("=") for change in changes):
+        if kinds.get(name) not in (int, float):
+            raise ValueError(
+                f"--strength {name}: not one of {', '.join(n for n, k in kinds.items() if k is not tuple)}"
+            )
+        values[name] = kinds[name](value)
+    return replace(Strength(), **values)
 
 
 class Augment:
@@ -99,7 +115,10 @@ class Augment:
         """Of the rows, near 30 % other talkers, 30 % music, engine, fan or rain, 40 % coloured noise in gusts."""
         rows, length = speech.shape
         draw = torch.rand(rows, 1, generator=self.rng, device=self.device)
-        made = torch.where(draw < 0.6, self._cut(rows, length), self._coloured(speech.shape))
+        cut, coloured = self._cut(rows, length), self._coloured(speech.shape)
+        beside = self._chosen(rows, self.strength.both) * self._uniform(rows, 0.2, 1.5)
+        loudness = coloured.square().mean(1, keepdim=True).clamp_min(1e-10).sqrt()
+        made = torch.where(draw < 0.6, cut + beside * coloured / loudness, coloured)
         return torch.where(draw < 0.3, self._babble(speech), made)
 
     def _babble(self, speech: torch.Tensor) -> torch.Tensor:
@@ -132,10 +151,10 @@ class Augment:
         return sound * (1 + self._uniform(rows, 0.0, 0.8) * torch.sin(6.283 * pace * time + phase))
 
     def banks(self, rows: int) -> torch.Tensor:
-        """An index into WARPS for each row; a third of the rows stay unwarped."""
+        """An index into WARPS for each row; some rows stay unwarped."""
         drawn = torch.randint(0, len(WARPS), (rows,), generator=self.rng, device=self.device)
         plain = torch.full_like(drawn, WARPS.index(1.0))
-        return torch.where(self._chosen(rows, 0.67).squeeze(1), drawn, plain)
+        return torch.where(self._chosen(rows, self.strength.warped).squeeze(1), drawn, plain)
 
     def features(self, features: torch.Tensor) -> torch.Tensor:
         """Colour of a microphone, and SpecAugment masks (D. Park et al., 2019), on normalised [rows, frames, mels]."""

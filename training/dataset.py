@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from training.model import SUBSAMPLING
 STRIDE = HOP * SUBSAMPLING
 #: Time of an output frame's centre relative to the start of its hop, in samples.
 CENTRE = WINDOW // 2
+#: Playing speeds that training draws from; they change pitch and formants, too.
+SPEEDS = (0.9, 0.95, 1.0, 1.05, 1.1)
 
 
 @dataclass
@@ -129,11 +132,20 @@ def batches(items: list[Item], seconds: float, rng: np.random.Generator) -> list
     return [groups[i] for i in rng.permutation(len(groups))]
 
 
-def assemble(group: list[Item], rng: np.random.Generator, perturb: bool) -> Batch | None:
-    """Draws speeds and lays out labels for a group."""
+def repeated(items: list[Item], times: list[str]) -> list[Item]:
+    """Items with those of some corpora listed more than once: `times` holds words such as "speechocean762=2"."""
+    counts = {corpus: int(count) for corpus, _, count in (word.partition("=") for word in times)}
+    unknown = counts.keys() - {item.corpus for item in items}
+    if unknown:
+        raise ValueError(f"--repeat: no corpus {', '.join(sorted(unknown))} in the pack")
+    return [item for item in items for _ in range(counts.get(item.corpus, 1))]
+
+
+def assemble(group: list[Item], rng: np.random.Generator, speeds: Sequence[float] = (1.0,)) -> Batch | None:
+    """Draws a playing speed for each utterance of a group and lays out its labels."""
     rows = []
     for item in group:
-        speed = float(rng.choice([0.9, 0.95, 1.0, 1.05, 1.1])) if perturb else 1.0
+        speed = float(rng.choice(speeds))
         frames = int(output_frames(int(item.length / speed)))
         starts = first_frames(item.segments, speed, frames) if item.segments else None
         if starts is not None:

@@ -1,4 +1,4 @@
-"""Interference made from nothing: music, engines and fans, rain and ticks, as one long track to cut from.
+"""Interference made from nothing: music, engines, fans, rain, clatter and cries, as one long track to cut from.
 
 Tyres and wind are coloured noise, drawn anew for every batch (`augment`); what has a melody, a rhythm or a turning
 part is dearer to make and is made once.
@@ -14,7 +14,7 @@ _SCALE = np.array([0, 2, 4, 5, 7, 9, 11])
 
 def track(seconds: int, rng: np.random.Generator) -> np.ndarray:
     """Pieces of 10 s of all kinds, float32, each of unit power."""
-    kinds = (music, music, engine, fan, rain)
+    kinds = (music, music, engine, fan, rain, clatter, cries)
     pieces = [kinds[i % len(kinds)](10 * RATE, rng) for i in range(max(1, seconds // 10))]
     rng.shuffle(pieces)
     return np.concatenate([piece / max(1e-6, piece.std()) for piece in pieces]).astype(np.float32)
@@ -97,6 +97,46 @@ def rain(length: int, rng: np.random.Generator) -> np.ndarray:
             time = np.arange(400) / RATE
             ring = np.sin(2 * np.pi * rng.uniform(300, 5000) * time) + 0.5 * rng.standard_normal(400)
             sound[at : at + 400] += ring * np.exp(-time * rng.uniform(150, 1500)) * rng.uniform(0.5, 3.0)
+    return sound
+
+
+def clatter(length: int, rng: np.random.Generator) -> np.ndarray:
+    """Cups, keys, coins in a tray: things struck now and then, each with modes of its own, over a faint hiss."""
+    sound = coloured(length, rng.uniform(0.0, 1.5), rng) * rng.uniform(0.0, 0.1)
+    things = [
+        (rng.uniform(300, 7000, count), rng.uniform(10, 120, count), rng.uniform(0.2, 1.0, count))
+        for count in rng.integers(3, 12, size=4)
+    ]
+    time = np.arange(RATE // 4) / RATE
+    at = rng.exponential(0.3)
+    while at < length / RATE - 0.25:
+        pitches, decays, heights = things[rng.integers(len(things))]
+        ring = (heights[:, None] * np.sin(2 * np.pi * pitches[:, None] * time) * np.exp(-decays[:, None] * time)).sum(0)
+        strike = rng.standard_normal(len(time)) * np.exp(-time * 400)
+        start = int(at * RATE)
+        sound[start : start + len(time)] += rng.uniform(0.2, 1.5) * (ring + strike)
+        at += rng.exponential(rng.choice([0.05, 0.2, 0.6]))
+    return sound
+
+
+def cries(length: int, rng: np.random.Generator) -> np.ndarray:
+    """Children, animals, sirens: harmonics of a gliding pitch under a wandering resonance, with breaks between."""
+    sound = coloured(length, rng.uniform(0.5, 2.0), rng) * rng.uniform(0.01, 0.2)
+    base, at = rng.uniform(200, 900), rng.exponential(0.3)
+    while at < length / RATE - 0.1:
+        lasts = rng.uniform(0.15, 1.2)
+        start = int(at * RATE)
+        time = np.arange(min(int(lasts * RATE), length - start)) / RATE
+        bend = rng.uniform(-0.5, 0.5) * np.sin(np.pi * time / lasts + rng.uniform(0, 1.5))
+        pitch = base * rng.uniform(0.7, 1.4) * 2**bend * (1 + rng.uniform(0, 0.03) * np.sin(40 * time))
+        phase = 2 * np.pi * np.cumsum(pitch) / RATE
+        resonance = rng.uniform(600, 3500) * 2 ** (rng.uniform(-0.7, 0.7) * time / lasts)
+        voices = sum(
+            np.sin(k * phase) * np.exp(-((k * pitch - resonance) ** 2) / (2 * 700.0**2)) + np.sin(k * phase) * 0.3 / k
+            for k in range(1, 14)
+        )
+        sound[start : start + len(time)] += voices * np.sin(np.pi * np.minimum(time / lasts, 1)) ** 0.5
+        at += lasts + rng.exponential(0.5)
     return sound
 
 

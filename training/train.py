@@ -3,7 +3,8 @@
 A schedule of stages, each with its minutes: frame cross-entropy, first on given alignments, then on alignments of our
 own model, then lattice-free MMI with cross-entropy beside it. With a teacher, its posteriors on the undisturbed sound
 take the place of most of the labels. Runs on a GPU when there is one, on several under `torchrun`. Each stage ends in a
-checkpoint `stageN.pt` in the output folder, with the average so far in it all along; `--resume` starts after the last.
+checkpoint `stageN.pt` in the output folder, with the average so far in it all along, and the last weights themselves in
+`stageN-last.pt`; `--resume` starts after the last stage, from the latter where it is there.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ import numpy as np
 import torch
 
 from training import forced, losses, scoring
-from training.augment import WARPS, Augment, Strength
+from training.augment import WARPS, Augment, strength
 from training.bundle import BUNDLE
-from training.dataset import STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames
+from training.dataset import SPEEDS, STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames, repeated
 from training.features import LogMel
 from training.model import AcousticModel, Config, with_chunk
 from training.team import Team
@@ -60,7 +61,7 @@ class Trainer:
         self.model = AcousticModel(self.config).to(self.device)
         self.logmel = LogMel(WARPS).to(self.device)
         seed = args.seed + 1000 * self.team.rank
-        self.augment = Augment(self.device, seed, Strength(track=args.track))
+        self.augment = Augment(self.device, seed, strength(args.strength))
         self.teacher: AcousticModel | None = None
         self._measure_features()
         torch.manual_seed(seed)
@@ -170,12 +171,14 @@ class Trainer:
 
     def _stream(self) -> Iterator[Batch]:
         """Endless batches, laid out by processes ahead of the device."""
-        usable = [item for item in self.train_items if item.segments]
+        usable = repeated([item for item in self.train_items if item.segments], self.args.repeat)
         context = multiprocessing.get_context("fork")
         ready = context.Queue(maxsize=8)
         seeds = self.rng.integers(1 << 60, size=self.args.workers)
         workers = [
-            context.Process(target=_lay_out, args=(usable, self.args.seconds, int(seed), ready), daemon=True)
+            context.Process(
+                target=_lay_out, args=(usable, self.args.seconds, self.args.speeds, int(seed), ready), daemon=True
+            )
             for seed in seeds
         ]
         for worker in workers:
@@ -248,7 +251,6 @@ class Trainer:
         torch.save(
             {
                 "config": self.config.as_dict(),
-                "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
                 "transitions": self.transitions.cpu(),
                 "log_prior": torch.from_numpy(self._log_prior()),
@@ -256,12 +258,15 @@ class Trainer:
             },
             self.args.out / f"stage{number}.pt",
         )
+        torch.save(self.model.state_dict(), self.args.out / f"stage{number}-last.pt")
 
     def load(self, path: Path) -> None:
         """Continues from a checkpoint of the same shape; the length of its chunks may differ."""
         state = torch.load(path, map_location=self.device, weights_only=True)
         network = AcousticModel(Config(**state["config"]))
-        for own, weights in ((self.model, state.get("model", state["average"])), (self.average, state["average"])):
+        last = path.with_name(f"{path.stem}-last.pt")
+        moving = torch.load(last, map_location=self.device, weights_only=True) if last.exists() else state["average"]
+        for own, weights in ((self.model, moving), (self.average, state["average"])):
             network.load_state_dict(weights)
             own.load_state_dict(with_chunk(network, self.config.chunk).state_dict())
         self.transitions = state["transitions"].to(self.device)
@@ -275,12 +280,12 @@ def keep_norms(model: torch.nn.Module) -> None:
             layer.eval()
 
 
-def _lay_out(items: list[Item], seconds: float, seed: int, ready: multiprocessing.Queue) -> None:
+def _lay_out(items: list[Item], seconds: float, speeds: list[float], seed: int, ready: multiprocessing.Queue) -> None:
     """Fills a queue with batches for ever."""
     rng = np.random.default_rng(seed)
     while True:
         for group in batches(items, seconds, rng):
-            batch = assemble(group, rng, perturb=True)
+            batch = assemble(group, rng, speeds)
             if batch is not None:
                 ready.put(batch)
 
@@ -329,7 +334,13 @@ def main() -> None:
     parser.add_argument(
         "--keep-norms", action="store_true", help="leave batch normalisation as it is: for short rounds from a bundle"
     )
-    parser.add_argument("--track", type=int, default=600, help="seconds of made interference to draw from")
+    parser.add_argument(
+        "--repeat", nargs="+", default=[], metavar="CORPUS=N", help="hear a corpus so many times in each pass"
+    )
+    parser.add_argument("--speeds", type=float, nargs="+", default=SPEEDS, help="playing speeds to draw from")
+    parser.add_argument(
+        "--strength", nargs="+", default=[], metavar="NAME=VALUE", help="figures of augment.Strength, as in noisy=0.75"
+    )
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
 

@@ -10,6 +10,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 
 from training import augment, cabin, cmudict_text, forced, losses, noise, scoring, viterbi
 from training.bundle import BUNDLE, FILES, hashes, read_phone_lm, rehash, write_phone_lm
-from training.dataset import CENTRE, STRIDE, Item, Pack, assemble, first_frames
+from training.dataset import CENTRE, STRIDE, Item, Pack, assemble, first_frames, repeated
 from training.evaluate import first_of_each, heard, of_checkpoint
 from training.export import TOLERANCE, Stream, check, quantise
 from training.g2p import EXTRA, Model
@@ -171,7 +172,7 @@ def test_a_batch_labels_begin_and_continue() -> None:
         "a", "c", "train", "s", ["w"], 0, 20 * STRIDE, [[(3, 5)]], [(0, 0.0), (3, at_frame(4)), (5, at_frame(9))]
     )
     short = Item("b", "c", "train", "s", ["w"], 0, 10 * STRIDE, [[(3,)]], [(0, 0.0), (3, at_frame(4))])
-    batch = assemble([item, short], np.random.default_rng(1), perturb=False)
+    batch = assemble([item, short], np.random.default_rng(1))
     frames = batch.frames.tolist()
     assert frames[0] > frames[1]
     long = [0] + [1] * 3 + [6] + [7] * 4 + [10] + [11] * (frames[0] - 10)
@@ -368,15 +369,36 @@ def write_pack(folder: Path, entries: list[tuple[str, str, str, list[int]]]) -> 
     (folder / "index.jsonl").write_text("\n".join(lines) + "\n")
 
 
+def test_a_corpus_is_heard_as_often_as_wanted_and_an_unknown_one_is_refused() -> None:
+    items = [Item(name, corpus, "train", "", [], 0, 0, []) for name, corpus in (("1", "a"), ("2", "b"))]
+    assert [item.corpus for item in repeated(items, ["b=3"])] == ["a", "b", "b", "b"]
+    with pytest.raises(ValueError, match="no corpus c in the pack"):
+        repeated(items, ["c=2"])
+
+
+def test_strength_takes_figures_by_name_and_refuses_others() -> None:
+    assert augment.strength(["noisy=0.75", "track=10"]) == augment.Strength(noisy=0.75, track=10)
+    for wrong in ("loud=1", "gain=3"):
+        with pytest.raises(ValueError, match="not one of room"):
+            augment.strength([wrong])
+
+
+@pytest.mark.parametrize("kind", [noise.music, noise.engine, noise.fan, noise.rain, noise.clatter, noise.cries])
+def test_made_interference_is_finite_and_as_long_as_asked(kind: Callable) -> None:
+    for seed in range(4):
+        sound = kind(32_000, np.random.default_rng(seed))
+        assert sound.shape == (32_000,) and np.isfinite(sound).all() and sound.std() > 1e-3
+
+
 def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path) -> None:
     said = {("a", "1"): [1, 2, 3], ("b", "1"): [3, 1], ("a", "2"): [2, 1], ("b", "2"): [1, 3, 2, 3]}
     entries = [(*key, "train", units) for key, units in said.items()]
     write_pack(tmp_path, [*entries, ("a", "3", "dev", [2, 3])])
     options = {"device": "cpu", "seconds": 10, "rate": 2e-3, "smooth": 0.3, "average": 0.9, "seed": 1, "workers": 1}
     shape = {"dim": 32, "layers": 1, "expansion": 2, "kernel": 9, "chunk": 4, "delay": 2, "dropout": 0.1}
-    options["keep_norms"] = False
+    options |= {"keep_norms": False, "strength": ["track=10"], "repeat": ["b=2"], "speeds": [0.9, 1.0]}
     paths = {"pack": tmp_path, "out": tmp_path, "bundle": BUNDLE, "schedule": ["ce:0.02", "mmi:0.02"]}
-    trainer = Trainer(argparse.Namespace(**shape, future=0, teach=0.8, track=10, **options, **paths))
+    trainer = Trainer(argparse.Namespace(**shape, future=0, teach=0.8, **options, **paths))
     trainer.realign(0.0)
     for item in trainer.train_items:
         own = [unit for unit, _ in item.segments if unit != SIL]
@@ -392,7 +414,12 @@ def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path
     rows = map(scoring.phone_errors, heard(trainer.dev_items, trainer.pack.samples, network, transitions))
     assert scoring.by_corpus(rows).keys() == {"a"}
 
-    pupil = Trainer(argparse.Namespace(**shape, future=6, teach=0.8, track=10, **options, **paths))
+    last = torch.load(tmp_path / "stage1-last.pt", weights_only=True)
+    trainer.load(tmp_path / "stage1.pt")
+    assert torch.equal(trainer.model.out.weight, last["out.weight"])
+    assert not torch.equal(trainer.average.out.weight, last["out.weight"])
+
+    pupil = Trainer(argparse.Namespace(**shape, future=6, teach=0.8, **options, **paths))
     pupil.teacher, _ = forced.load(tmp_path / "stage1.pt", pupil.device)
     pupil.label_with(pupil.teacher, 0.0)
     pupil.stage(0, "ce", 0.02)
@@ -504,7 +531,7 @@ def test_a_team_of_two_learns_as_one_and_its_leader_saves(tmp_path: Path) -> Non
     write_pack(tmp_path / "pack", [("a", str(i), "train", [1 + i % 3, 2]) for i in range(8)])
     restored = tmp_path / "shipped.pt"
     subprocess.run([sys.executable, "-m", "training.restore", "--out", restored], check=True)
-    options = f"--device cpu --workers 1 --seconds 2 --track 10 --schedule mmi:0.03 --out {tmp_path}/run"
+    options = f"--device cpu --workers 1 --seconds 2 --strength track=10 --schedule mmi:0.03 --out {tmp_path}/run"
     team = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "training.train"]
     command = [*team, "--pack", tmp_path / "pack", "--label-with", restored, "--warm-start", restored, *options.split()]
     done = subprocess.run(
