@@ -18,7 +18,7 @@ use vocar_speech::lexicon::Lexicon;
 use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 use vocar_speech::vad::{FRAME, VadConfig, VadEvent, VoiceActivity};
-use vocar_speech::wake::{WakeConfig, WakeSpotter};
+use vocar_speech::wake::{PAUSE_AFTER, WakeConfig, WakeSpotter};
 
 const PRE_ROLL: usize = 4800;
 /// Scores of one phrase closer than this are one alarm, seconds.
@@ -166,6 +166,7 @@ impl Ear {
         let mut features = Vec::new();
         self.front.push(&stretch.samples, &mut features);
         let mut row_number = 0;
+        let seconds = (stretch.from as f64 / 16_000.0, self.frame);
         for chunk in features.chunks_exact(self.step) {
             for row in self.session.step(chunk)?.chunks_exact(self.columns) {
                 row_number += 1;
@@ -173,25 +174,28 @@ impl Ear {
                     continue;
                 }
                 self.spotter.step(row);
-                let config = self.spotter.config();
-                for ended in self.spotter.endings() {
-                    let score = ended.score(config);
-                    if score >= floor && ended.worst_word >= config.word_threshold {
-                        let end =
-                            stretch.from as f64 / 16_000.0 + f64::from(ended.end) * self.frame;
-                        keep(
-                            peaks,
-                            Peak {
-                                phrase: ended.phrase,
-                                end,
-                                score,
-                            },
-                        );
-                    }
-                }
+                judge(&self.spotter, seconds, floor, peaks);
             }
         }
+        for _ in 0..PAUSE_AFTER {
+            self.spotter.rest();
+            judge(&self.spotter, seconds, floor, peaks);
+        }
         Ok(())
+    }
+}
+
+/// Keeps what a spotter makes of the phrases that ended some frames ago. `seconds`: since when it listens, and how long a
+/// frame is.
+fn judge(spotter: &WakeSpotter, seconds: (f64, f64), floor: f32, peaks: &mut Vec<Peak>) {
+    let config = spotter.config();
+    for ended in spotter.endings() {
+        let score = ended.score(config);
+        if score >= floor && ended.worst_word >= config.word_threshold {
+            let end = seconds.0 + f64::from(ended.end) * seconds.1;
+            let phrase = ended.phrase;
+            keep(peaks, Peak { phrase, end, score });
+        }
     }
 }
 

@@ -4,11 +4,15 @@
 //! phone loop's score there. At its end it is compared with the phone loop, which has heard the same frames. Any
 //! phrase that can be pronounced will do; nothing is trained for it.
 //!
-//! Three things count, in nats: how much better than the phone loop the phrase explains its frames; how surely the network
+//! Four things count, in nats: how much better than the phone loop the phrase explains its frames; how surely the network
 //! heard the worse half of its phones (a false alarm often has most of the phrase right and the rest entirely wrong);
-//! and whether a pause comes before it, since people who address somebody begin to speak.
+//! whether a pause comes before it, since people who address somebody begin to speak; and whether one follows, since
+//! many then wait for an answer. A phrase that is sure enough without a pause after it is reported at once, so that its
+//! command may follow in the same breath; any other when the time of that pause is over.
 
 mod chain;
+
+use std::ops::Range;
 
 use crate::decoder::{Background, BackgroundSearch};
 use crate::lexicon::{Lexicon, Unpronounceable};
@@ -21,6 +25,10 @@ const PATIENCE: u32 = 3;
 const FLAT: f32 = 0.01;
 /// A pause is looked for in so many frames before the phrase.
 const PAUSE: usize = 4;
+/// And until so many frames after it.
+pub const PAUSE_AFTER: usize = 10;
+/// But not in the first of these: the last phone dies away in them.
+const FADING: usize = 4;
 /// A frame speaks against a pause with no more than this log posterior.
 const NO_PAUSE: f32 = -5.0;
 
@@ -39,6 +47,8 @@ pub struct WakeConfig {
     pub fit_weight: f32,
     /// Weight of the mean log posterior, at least -5, of silence in the 120 ms before a phrase; 0: begin anywhere.
     pub pause_weight: f32,
+    /// The same for the time from 120 to 300 ms after it.
+    pub pause_after_weight: f32,
     /// The phone loop's log probabilities are multiplied by this.
     pub background_scale: f32,
 }
@@ -47,11 +57,12 @@ impl Default for WakeConfig {
     fn default() -> Self {
         WakeConfig {
             phrases: Vec::new(),
-            threshold: -4.0,
-            threshold_per_phone: 0.0,
+            threshold: -0.2,
+            threshold_per_phone: -1.5,
             word_threshold: -0.5,
             fit_weight: 4.0,
-            pause_weight: 1.0,
+            pause_weight: 3.0,
+            pause_after_weight: 2.0,
             background_scale: 1.0,
         }
     }
@@ -72,6 +83,8 @@ pub struct Spotted {
     pub worst_word: f32,
     /// Mean log posterior of the worse half of its phones.
     pub fit: f32,
+    /// Mean log posterior of silence after it, from -5 to 0; -5 as long as that time is not over.
+    pub pause_after: f32,
 }
 
 impl Spotted {
@@ -83,7 +96,7 @@ impl Spotted {
 
     /// What is compared with the threshold, nats.
     pub fn score(&self, config: &WakeConfig) -> f32 {
-        self.gain() + config.fit_weight * self.fit
+        self.gain() + config.fit_weight * self.fit + config.pause_after_weight * self.pause_after
     }
 }
 
@@ -95,9 +108,9 @@ pub struct WakeSpotter {
     chains: Vec<Chain>,
     posteriors: Vec<f32>,
     /// Log posteriors of silence in the newest frames, a ring.
-    silence: [f32; PAUSE],
+    silence: [f32; PAUSE_AFTER],
     frame: u32,
-    /// The best way to each phrase that ends with the newest frame.
+    /// The best way to each phrase that ends with each of the newest frames: a ring of rows, one column a phrase.
     endings: Vec<Option<Spotted>>,
     candidate: Option<Spotted>,
 }
@@ -119,8 +132,8 @@ impl WakeSpotter {
         let background = BackgroundSearch::new(background.clone().scaled(config.background_scale));
         Ok(WakeSpotter {
             posteriors: vec![0.0; background.units()],
-            silence: [0.0; PAUSE],
-            endings: vec![None; config.phrases.len()],
+            silence: [0.0; PAUSE_AFTER],
+            endings: vec![None; (PAUSE_AFTER + 1) * config.phrases.len()],
             config,
             background,
             chains,
@@ -151,17 +164,21 @@ impl WakeSpotter {
         self.config.threshold + self.config.threshold_per_phone * phones as f32
     }
 
-    /// The best way to each phrase that ends with the newest frame, however bad; for measuring.
+    /// The best way to each phrase that ended 300 ms ago, however bad, with what is known of the pause after it; for
+    /// measuring.
     pub fn endings(&self) -> impl Iterator<Item = &Spotted> {
-        self.endings.iter().flatten()
+        let end = self.frame.checked_sub(PAUSE_AFTER as u32);
+        end.map_or(&[][..], |end| &self.endings[self.ended(end)])
+            .iter()
+            .flatten()
     }
 
-    /// Takes one frame of acoustic scores; reports a phrase once, a few frames after its end.
+    /// Takes one frame of acoustic scores; reports a phrase once.
     pub fn step(&mut self, row: &[f32]) -> Option<Spotted> {
         let gained = self.background.step(row);
         self.background.lower(gained);
         posteriors(row, &mut self.posteriors);
-        let silence: f32 = self.silence.iter().sum();
+        let silence: f32 = (1..=PAUSE).map(|back| self.silence_before(back)).sum();
         let frame = Frame {
             row,
             posteriors: &self.posteriors,
@@ -169,38 +186,111 @@ impl WakeSpotter {
             entry: self.config.pause_weight * silence / PAUSE as f32,
             number: self.frame,
         };
-        self.endings.fill(None);
+        let ended_now = self.ended(self.frame + 1);
+        self.endings[ended_now.clone()].fill(None);
         for chain in &mut self.chains {
             let Some(ended) = chain.step(&frame) else {
                 continue;
             };
-            let known = &mut self.endings[ended.phrase];
+            let known = &mut self.endings[ended_now.start + ended.phrase];
             if known.is_none_or(|known| ended.score(&self.config) > known.score(&self.config)) {
                 *known = Some(ended);
             }
         }
-        self.silence[self.frame as usize % PAUSE] =
-            self.posteriors[Unit::SIL.index()].max(NO_PAUSE);
-        self.frame += 1;
+        self.pass(self.posteriors[Unit::SIL.index()]);
         self.choose();
-        let spotted = self
-            .candidate
-            .take_if(|known| self.frame >= known.end + PATIENCE);
+        self.report()
+    }
+
+    /// Lets a frame of silence pass that nobody heard, because voice is over; reports a phrase once.
+    pub fn rest(&mut self) -> Option<Spotted> {
+        let ended_now = self.ended(self.frame + 1);
+        self.endings[ended_now].fill(None);
+        self.pass(0.0);
+        self.report()
+    }
+
+    /// Reports a phrase that has ended but was still given time; for the end of voice.
+    pub fn finish(&mut self) -> Option<Spotted> {
+        (0..PAUSE_AFTER).find_map(|_| self.rest())
+    }
+
+    /// Where the endings before frame `end` are kept.
+    fn ended(&self, end: u32) -> Range<usize> {
+        let phrases = self.config.phrases.len();
+        let row = end as usize % (PAUSE_AFTER + 1);
+        row * phrases..(row + 1) * phrases
+    }
+
+    /// Log posterior of silence so many frames before the present one; before the first there was silence.
+    fn silence_before(&self, back: usize) -> f32 {
+        self.silence[(self.frame as usize + PAUSE_AFTER - back) % PAUSE_AFTER]
+    }
+
+    /// Counts a frame, and judges the pause after the phrases that ended ten frames ago.
+    fn pass(&mut self, silence: f32) {
+        self.silence[self.frame as usize % PAUSE_AFTER] = silence.max(NO_PAUSE);
+        self.frame += 1;
+        let Some(end) = self.frame.checked_sub(PAUSE_AFTER as u32) else {
+            return;
+        };
+        const WINDOW: usize = PAUSE_AFTER - FADING;
+        let pause = (1..=WINDOW)
+            .map(|back| self.silence_before(back))
+            .sum::<f32>()
+            / WINDOW as f32;
+        let ended = self.ended(end);
+        for ended in self.endings[ended].iter_mut().flatten() {
+            ended.pause_after = pause;
+        }
+    }
+
+    /// Reports what was given enough time.
+    fn report(&mut self) -> Option<Spotted> {
+        let spotted = self.waited_for().or_else(|| {
+            self.candidate
+                .take_if(|known| self.frame >= known.end + PATIENCE)
+        });
         if spotted.is_some() {
             self.chains.iter_mut().for_each(Chain::clear);
+            self.endings.fill(None);
+            self.candidate = None;
         }
         spotted
     }
 
-    /// Keeps the best of the endings that are sure enough.
+    /// A phrase that the pause after it has made sure: the best of its endings since, for the one that was judged may
+    /// have come before the end of its last phone.
+    fn waited_for(&self) -> Option<Spotted> {
+        let sure = *self.endings().find(|ended| self.sure(ended))?;
+        let phrases = self.config.phrases.len();
+        let since = self.endings.iter().skip(sure.phrase).step_by(phrases);
+        since
+            .flatten()
+            .filter(|ended| ended.end >= sure.end)
+            .copied()
+            .max_by(|one, other| {
+                let level = (one.gain() - other.gain()).abs() <= FLAT;
+                if level {
+                    one.end.cmp(&other.end)
+                } else {
+                    one.gain().total_cmp(&other.gain())
+                }
+            })
+    }
+
+    fn sure(&self, ended: &Spotted) -> bool {
+        ended.score(&self.config) >= self.threshold(ended.phrase)
+            && ended.worst_word >= self.config.word_threshold
+    }
+
+    /// Keeps the best of the newest endings that are sure enough without a pause.
     fn choose(&mut self) {
-        for phrase in 0..self.endings.len() {
-            let Some(ended) = self.endings[phrase] else {
+        for slot in self.ended(self.frame) {
+            let Some(ended) = self.endings[slot] else {
                 continue;
             };
-            let sure = ended.score(&self.config) >= self.threshold(phrase)
-                && ended.worst_word >= self.config.word_threshold;
-            if sure
+            if self.sure(&ended)
                 && self
                     .candidate
                     .is_none_or(|known| ended.gain() >= known.gain() - FLAT)
@@ -208,11 +298,6 @@ impl WakeSpotter {
                 self.candidate = Some(ended);
             }
         }
-    }
-
-    /// Reports a phrase that has ended but was still given time; for the end of the stream.
-    pub fn finish(&mut self) -> Option<Spotted> {
-        self.candidate.take()
     }
 }
 
@@ -236,14 +321,57 @@ mod tests {
     use super::*;
     use crate::decoder::synthetic::{Noise, lexicon, say, scores};
 
-    fn spotter(lexicon: &Lexicon) -> WakeSpotter {
+    fn spotter(lexicon: &Lexicon, change: impl FnOnce(&mut WakeConfig)) -> WakeSpotter {
         // Among forty phones of equal probability one phone is a surprise of 3.7 nats; a learnt bigram asks for less.
-        let config = WakeConfig {
+        let mut config = WakeConfig {
             phrases: vec!["hey vocar".into(), "computer".into()],
             background_scale: 0.25,
+            threshold: -10.0,
+            threshold_per_phone: 0.0,
             ..WakeConfig::default()
         };
+        change(&mut config);
         WakeSpotter::new(lexicon, &Background::uniform(lexicon.phones()), config).unwrap()
+    }
+
+    /// Scores of silence and then "computer", with silence or more speech after it.
+    fn computer(after: &str, noise: &mut Noise) -> Vec<f32> {
+        let lexicon = lexicon();
+        let mut said = |words: &str| {
+            let mut phones = say(&lexicon, words, noise).phones;
+            phones.retain(|&(unit, _)| unit != Unit::SIL);
+            phones
+        };
+        let mut phones = vec![(Unit::SIL, 10)];
+        phones.extend(said("computer"));
+        match after {
+            "" => {}
+            "silence" => phones.push((Unit::SIL, 20)),
+            words => phones.extend(said(words)),
+        }
+        scores(&phones, lexicon.phones().len(), 6.0, 1.0, noise)
+    }
+
+    /// The best score of "computer", when nothing is reported.
+    fn best_score(rows: &[f32]) -> f32 {
+        let lexicon = lexicon();
+        let mut spotter = spotter(&lexicon, |config| config.threshold = f32::INFINITY);
+        let mut best = f32::NEG_INFINITY;
+        let mut judge = |spotter: &WakeSpotter| {
+            let ended = spotter.endings().filter(|ended| ended.phrase == 1);
+            best = ended
+                .map(|ended| ended.score(spotter.config()))
+                .fold(best, f32::max);
+        };
+        for row in rows.chunks(2 * lexicon.phones().len()) {
+            spotter.step(row);
+            judge(&spotter);
+        }
+        for _ in 0..PAUSE_AFTER {
+            spotter.rest();
+            judge(&spotter);
+        }
+        best
     }
 
     fn heard(spotter: &mut WakeSpotter, rows: &[f32], units: usize) -> Vec<Spotted> {
@@ -256,7 +384,7 @@ mod tests {
     fn the_phrase_is_found_inside_other_speech_at_its_time() {
         let lexicon = lexicon();
         let units = lexicon.phones().len();
-        let mut spotter = spotter(&lexicon);
+        let mut spotter = spotter(&lexicon, |config| config.pause_weight = 1.0);
         let mut noise = Noise(17);
         for (sentence, phrase, first, last) in [
             ("hey vocar open the window", 0, 0, 1),
@@ -290,7 +418,7 @@ mod tests {
     fn other_speech_does_not_wake() {
         let lexicon = lexicon();
         let units = lexicon.phones().len();
-        let mut spotter = spotter(&lexicon);
+        let mut spotter = spotter(&lexicon, |_| {});
         let mut noise = Noise(23);
         for _ in 0..40 {
             for sentence in [
@@ -322,7 +450,7 @@ mod tests {
         let hey = lexicon.pronunciations("hey").unwrap()[0].len();
         phones.insert(1 + hey, (Unit::SIL, 5));
         let found = heard(
-            &mut spotter(&lexicon),
+            &mut spotter(&lexicon, |_| {}),
             &scores(&phones, units, 6.0, 1.0, &mut noise),
             units,
         );
@@ -331,6 +459,41 @@ mod tests {
             found[0].end - found[0].begin,
             said.words[1].1 - said.words[0].0 + 5
         );
+    }
+
+    #[test]
+    fn a_pause_after_the_phrase_makes_it_surer() {
+        let alone = best_score(&computer("silence", &mut Noise(31)));
+        let followed = best_score(&computer("what time is it", &mut Noise(31)));
+        assert!(alone > followed + 5.0, "{alone} {followed}");
+    }
+
+    #[test]
+    fn a_sure_phrase_need_not_wait_for_the_pause_and_a_doubtful_one_needs_it() {
+        let lexicon = lexicon();
+        let best = best_score(&computer("silence", &mut Noise(37)));
+        for (threshold, after, wanted) in [
+            (best - 12.0, "what time is it", 1),
+            (best - 12.0, "silence", 1),
+            (best - 1.0, "what time is it", 0),
+            (best - 1.0, "silence", 1),
+        ] {
+            let rows = computer(after, &mut Noise(37));
+            let mut spotter = spotter(&lexicon, |config| config.threshold = threshold);
+            let found = heard(&mut spotter, &rows, lexicon.phones().len());
+            assert_eq!(found.len(), wanted, "{threshold} {after}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_voice_counts_as_a_pause() {
+        let lexicon = lexicon();
+        let rows = computer("", &mut Noise(41));
+        let threshold = best_score(&rows) - 1.0;
+        let mut spotter = spotter(&lexicon, |config| config.threshold = threshold);
+        assert!(heard(&mut spotter, &rows, lexicon.phones().len()).is_empty());
+        assert_eq!(spotter.finish().map(|spotted| spotted.phrase), Some(1));
+        assert!(spotter.finish().is_none());
     }
 
     #[test]

@@ -225,7 +225,7 @@ def choose(speech, work, bundle):
             heard = [s for s, _ in found[phrase][str(path)]]
             if phrase in text:
                 positives[length[phrase]].append(max(heard, default=FLOOR))
-            elif heard and max(heard) > -15 and min(near(said, phones[path]) for said in ways[phrase]) > 1:
+            elif heard and max(heard) > -25 and min(near(said, phones[path]) for said in ways[phrase]) > 1:
                 negatives[length[phrase]] += heard
     lengths, thresholds, weights = [], [], []
     for count in sorted(positives):

@@ -402,7 +402,14 @@ impl Recogniser {
         self.ears.times.decoding += started.elapsed();
         self.state = match (utterance.phase, verdict) {
             (_, None) => State::Hearing(utterance),
-            (Phase::Wake, Some(_)) => self.waiting(Phase::Wake),
+            (Phase::Wake, Some(_)) => {
+                let spotted = self.spotter.finish();
+                self.wake(&mut utterance, spotted, sink);
+                if utterance.phase == Phase::Command {
+                    self.not_before = utterance.origin;
+                }
+                self.waiting(utterance.phase)
+            }
             (Phase::Command, Some(EndReason::Stopped))
                 if self.nothing_said_since_wake(&utterance, quiet) =>
             {

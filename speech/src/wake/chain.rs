@@ -3,7 +3,7 @@
 use crate::lexicon::{Lexicon, Unpronounceable};
 use crate::phones::Unit;
 
-use super::Spotted;
+use super::{NO_PAUSE, Spotted};
 
 /// Chains for one phrase at most: the combinations of its words' pronunciations.
 const MAX_CHAINS: usize = 16;
@@ -114,6 +114,7 @@ impl Chain {
             ratio: last.score / (frame.number + 1 - last.begin) as f32,
             worst_word: last.worst,
             fit: self.fit(frame.number + 1),
+            pause_after: NO_PAUSE,
         })
     }
 
