@@ -8,6 +8,8 @@
 mod acoustic;
 mod bundle;
 mod engine;
+mod fused;
+pub mod gemm;
 mod manifest;
 mod tract;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 
 use crate::engine::{Engine, EngineError, Session, Signature};
+use crate::fused;
 use crate::manifest::Manifest;
 
 /// A streaming ONNX network optimised for this CPU. Clones and sessions share one copy of the weights.
@@ -47,11 +48,13 @@ impl TractEngine {
             }
         };
         let bytes = fs::read(path).map_err(|e| load("reading")(e.into()))?;
-        let onnx = tract_onnx::onnx();
-        let proto = onnx
+        let mut onnx = tract_onnx::onnx();
+        fused::register(&mut onnx);
+        let mut proto = onnx
             .proto_model_for_read(&mut bytes.as_slice())
             .map_err(load("parsing"))?;
         drop(bytes);
+        fused::fuse(&mut proto);
         let outputs: Vec<String> = proto
             .graph
             .iter()

@@ -1,0 +1,261 @@
+//! What follows the integer sums: scales, bias, activation, residual.
+
+use super::tier::Tier;
+use super::{Int8Weights, Rows};
+
+/// What a layer does with its sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// max(x, 0).
+    Relu,
+    /// x sigmoid(x).
+    Silu,
+    /// The first half of the channels times the sigmoid of the second half.
+    Glu,
+}
+
+impl Activation {
+    /// Channels that are left of so many.
+    pub fn outputs(self, channels: usize) -> usize {
+        match self {
+            Activation::Glu => channels / 2,
+            _ => channels,
+        }
+    }
+}
+
+/// From integer sums to a layer's output.
+#[derive(Debug, Clone, Copy)]
+pub struct Epilogue<'a> {
+    /// Added to each channel.
+    pub bias: &'a [f32],
+    /// Applied after it.
+    pub activation: Activation,
+    /// Added at last, of the shape of the output.
+    pub residual: Option<&'a [f32]>,
+}
+
+impl Epilogue<'_> {
+    /// Writes the output, row-major `[rows][outputs]`, from `sums` as [`multiply`](super::multiply) left them.
+    ///
+    /// # Panics
+    /// When a length does not fit the others.
+    pub fn apply(
+        &self,
+        tier: Tier,
+        rows: &Rows,
+        weights: &Int8Weights,
+        sums: &[i32],
+        out: &mut [f32],
+    ) {
+        assert_eq!(
+            out.len(),
+            rows.count() * self.activation.outputs(weights.outputs()),
+            "output"
+        );
+        assert!(
+            self.residual
+                .is_none_or(|residual| residual.len() == out.len()),
+            "residual"
+        );
+        assert_eq!(self.bias.len(), weights.outputs(), "bias");
+        #[cfg(target_arch = "x86_64")]
+        if tier != Tier::Portable {
+            // SAFETY: every tier of x86-64 but the portable one is there only when the processor has AVX2.
+            return unsafe { self.write_avx2(rows, weights, sums, out) };
+        }
+        let _ = tier;
+        self.write(rows, weights, sums, out);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn write_avx2(&self, rows: &Rows, weights: &Int8Weights, sums: &[i32], out: &mut [f32]) {
+        self.write(rows, weights, sums, out);
+    }
+
+    #[inline(always)]
+    fn write(&self, rows: &Rows, weights: &Int8Weights, sums: &[i32], out: &mut [f32]) {
+        let channels = weights.outputs();
+        let outputs = self.activation.outputs(channels);
+        let scales = &weights.scales()[..channels];
+        let sums = sums.chunks_exact(weights.padded_outputs());
+        let rows = sums.zip(out.chunks_exact_mut(outputs)).zip(rows.scales());
+        for ((sums, out), &scale) in rows {
+            let layer = Layer {
+                sums: &sums[..channels],
+                scales,
+                bias: self.bias,
+                scale,
+            };
+            match self.activation {
+                Activation::None => layer.map(out, |value| value),
+                Activation::Relu => layer.map(out, |value| if value > 0.0 { value } else { 0.0 }),
+                Activation::Silu => layer.map(out, |value| value * sigmoid(value)),
+                Activation::Glu => {
+                    let (values, gates) = layer.split_at(outputs);
+                    gates.map(out, sigmoid);
+                    for (n, out) in out.iter_mut().enumerate() {
+                        *out *= values.value(n);
+                    }
+                }
+            }
+        }
+        if let Some(residual) = self.residual {
+            for (out, more) in out.iter_mut().zip(residual) {
+                *out += more;
+            }
+        }
+    }
+}
+
+/// Channels of one row.
+#[derive(Clone, Copy)]
+struct Layer<'a> {
+    sums: &'a [i32],
+    scales: &'a [f32],
+    bias: &'a [f32],
+    /// Of the row.
+    scale: f32,
+}
+
+impl<'a> Layer<'a> {
+    #[inline(always)]
+    fn value(&self, n: usize) -> f32 {
+        self.sums[n] as f32 * (self.scale * self.scales[n]) + self.bias[n]
+    }
+
+    #[inline(always)]
+    fn map(self, out: &mut [f32], activation: impl Fn(f32) -> f32) {
+        let channels = out.len();
+        // One length for all: the loop needs no further check and vectorises.
+        let Layer {
+            sums,
+            scales,
+            bias,
+            scale,
+        } = self;
+        let (sums, scales, bias) = (&sums[..channels], &scales[..channels], &bias[..channels]);
+        let layer = Layer {
+            sums,
+            scales,
+            bias,
+            scale,
+        };
+        for (n, out) in out.iter_mut().enumerate() {
+            *out = activation(layer.value(n));
+        }
+    }
+
+    #[inline(always)]
+    fn split_at(self, at: usize) -> (Layer<'a>, Layer<'a>) {
+        let (sums, more_sums) = self.sums.split_at(at);
+        let (scales, more_scales) = self.scales.split_at(at);
+        let (bias, more_bias) = self.bias.split_at(at);
+        let first = Layer {
+            sums,
+            scales,
+            bias,
+            ..self
+        };
+        (
+            first,
+            Layer {
+                sums: more_sums,
+                scales: more_scales,
+                bias: more_bias,
+                ..self
+            },
+        )
+    }
+}
+
+/// 1 / (1 + e^-x), to about three parts in ten million.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// e^x for x from -87 to 87, beyond which it stays where it is: a power of two times a polynomial (S. Moshier, Cephes,
+/// `expf`), in operations that vectorise and round alike on every processor.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    const MAGIC: f32 = 12_582_912.0;
+    let x = if x > 87.0 { 87.0 } else { x };
+    let x = if x < -87.0 { -87.0 } else { x };
+    let shifted = x * std::f32::consts::LOG2_E + MAGIC;
+    let power = shifted - MAGIC;
+    let rest = x - power * 0.693_359_4;
+    let rest = rest - power * -2.121_944_4e-4;
+    let polynomial = 1.987_569_2e-4;
+    let polynomial = polynomial * rest + 1.398_2e-3;
+    let polynomial = polynomial * rest + 8.333_452e-3;
+    let polynomial = polynomial * rest + 4.166_579_6e-2;
+    let polynomial = polynomial * rest + 1.666_666_5e-1;
+    let polynomial = polynomial * rest + 0.5;
+    let mantissa = polynomial * rest * rest + rest + 1.0;
+    mantissa * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_and_sigmoid_are_close_to_the_library() {
+        for step in -9_000..9_000 {
+            let x = step as f32 * 0.01;
+            let wanted = f64::from(x.clamp(-87.0, 87.0)).exp();
+            assert!(
+                (f64::from(exp(x)) / wanted - 1.0).abs() < 3e-7,
+                "{x}: {} {wanted}",
+                exp(x)
+            );
+            let wanted = 1.0 / (1.0 + (-f64::from(x)).exp());
+            assert!((f64::from(sigmoid(x)) - wanted).abs() < 3e-7, "{x}");
+        }
+    }
+
+    #[test]
+    fn every_tier_gives_the_same_bits_with_every_activation() {
+        let (inputs, outputs, count) = (24, 22, 3);
+        let weight: Vec<f32> = (0..inputs * outputs)
+            .map(|n| (n as f32 * 0.9).sin())
+            .collect();
+        let activations: Vec<f32> = (0..inputs * count)
+            .map(|n| (n as f32 * 0.13).cos() * 4.0)
+            .collect();
+        let bias: Vec<f32> = (0..outputs).map(|n| n as f32 * 0.1 - 1.0).collect();
+        let weights = Int8Weights::quantise(&weight, inputs, outputs);
+        for activation in [
+            Activation::None,
+            Activation::Relu,
+            Activation::Silu,
+            Activation::Glu,
+        ] {
+            let size = count * activation.outputs(outputs);
+            let residual: Vec<f32> = (0..size).map(|n| n as f32).collect();
+            let run = |tier| {
+                let mut rows = Rows::new(tier);
+                rows.quantise(&activations, inputs);
+                let mut sums = Vec::new();
+                super::super::multiply(tier, &rows, &weights, &mut sums);
+                let mut out = vec![0.0; size];
+                let epilogue = Epilogue {
+                    bias: &bias,
+                    activation,
+                    residual: Some(&residual),
+                };
+                epilogue.apply(tier, &rows, &weights, &sums, &mut out);
+                out
+            };
+            let wanted = run(Tier::Portable);
+            for tier in Tier::available() {
+                let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&run(tier)), bits(&wanted), "{tier} {activation:?}");
+            }
+        }
+    }
+}

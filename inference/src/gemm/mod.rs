@@ -1,0 +1,151 @@
+//! Low-precision matrix products: rows of activations, quantised as they come, times weights quantised long before.
+//!
+//! A layer's weights lie in panels of [`CHANNELS`] output channels; within a panel the inputs go by fours, the *quads*
+//! that dot-product instructions take: 16 channels × 4 inputs are one block of 64 bytes. All kernels read this one
+//! layout, all of them sum exactly in 32 bits, and the arithmetic in floats before and after is written once: whatever
+//! a processor has, the result is the same to the last bit.
+
+#[cfg(target_arch = "aarch64")]
+mod arm;
+mod epilogue;
+mod portable;
+mod rows;
+mod tier;
+mod weights;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use epilogue::{Activation, Epilogue};
+pub(crate) use epilogue::{exp, sigmoid};
+pub use rows::Rows;
+pub use tier::{Tier, UnknownTier};
+pub use weights::Int8Weights;
+
+/// Output channels of a panel.
+const CHANNELS: usize = 16;
+/// Inputs that are multiplied and summed at once.
+const QUAD: usize = 4;
+/// Rows that the largest kernels take at once.
+const MOST_ROWS: usize = 8;
+
+/// 16 channels of four inputs each; the alignment is that of a cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Block([i8; CHANNELS * QUAD]);
+
+/// Exact sums of products: for each row, and each channel of the weights filled up to whole panels, the sum over the
+/// inputs. `sums` is row-major `[rows][channels]` and overwritten.
+///
+/// # Panics
+/// When rows and weights differ in their number of inputs.
+pub fn multiply(tier: Tier, rows: &Rows, weights: &Int8Weights, sums: &mut Vec<i32>) {
+    assert_eq!(
+        rows.inputs(),
+        weights.inputs(),
+        "inputs of rows and weights"
+    );
+    sums.resize(rows.count() * weights.padded_outputs(), 0);
+    match tier {
+        Tier::Portable => portable::multiply(rows, weights, sums),
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx2 => x86::avx2(rows, weights, sums),
+        #[cfg(target_arch = "x86_64")]
+        Tier::AvxVnni => x86::avx_vnni(rows, weights, sums),
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx512Vnni => x86::avx512_vnni(rows, weights, sums),
+        #[cfg(target_arch = "aarch64")]
+        Tier::NeonDot => arm::neon_dot(rows, weights, sums),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The definition.
+    fn naive(rows: &Rows, weights: &[i8], outputs: usize) -> Vec<i32> {
+        let inputs = rows.inputs();
+        let mut sums = Vec::new();
+        for row in 0..rows.count() {
+            for output in 0..outputs {
+                let products = (0..inputs).map(|input| {
+                    i32::from(rows.value(row, input)) * i32::from(weights[input * outputs + output])
+                });
+                sums.push(products.sum());
+            }
+        }
+        sums
+    }
+
+    fn without_padding(sums: &[i32], weights: &Int8Weights) -> Vec<i32> {
+        sums.chunks(weights.padded_outputs())
+            .flat_map(|row| &row[..weights.outputs()])
+            .copied()
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn every_kernel_of_this_processor_sums_exactly(
+            count in 1usize..18,
+            inputs in 1usize..70,
+            outputs in 1usize..70,
+            seed in any::<u64>(),
+            extreme in any::<bool>(),
+        ) {
+            let mut state = seed | 1;
+            let mut draw = || {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let drawn = (state >> 33) as i32 % 128;
+                if extreme { if drawn & 1 == 0 { -127 } else { 127 } } else { drawn }
+            };
+            let activations: Vec<f32> = (0..count * inputs).map(|_| draw() as f32).collect();
+            let integers: Vec<i8> = (0..inputs * outputs).map(|_| draw() as i8).collect();
+            let weights = Int8Weights::from_integers(&integers, inputs, vec![1.0; outputs]);
+            for tier in Tier::available() {
+                let mut rows = Rows::new(tier);
+                rows.quantise(&activations, inputs);
+                let mut sums = vec![7; 3];
+                multiply(tier, &rows, &weights, &mut sums);
+                prop_assert_eq!(
+                    without_padding(&sums, &weights),
+                    naive(&rows, &integers, outputs),
+                    "{} of {} rows", tier, count
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_quantised_layer_is_close_to_its_floats() {
+        let (inputs, outputs, count) = (160, 37, 5);
+        let wave = |n: usize, pace: f32| (n as f32 * pace).sin();
+        let weight: Vec<f32> = (0..inputs * outputs).map(|n| wave(n, 0.7)).collect();
+        let activations: Vec<f32> = (0..inputs * count).map(|n| 3.0 * wave(n, 0.31)).collect();
+        let bias: Vec<f32> = (0..outputs).map(|n| n as f32).collect();
+        let weights = Int8Weights::quantise(&weight, inputs, outputs);
+        let tier = Tier::best();
+        let mut rows = Rows::new(tier);
+        rows.quantise(&activations, inputs);
+        let mut sums = Vec::new();
+        multiply(tier, &rows, &weights, &mut sums);
+        let mut out = vec![0.0; count * outputs];
+        let epilogue = Epilogue {
+            bias: &bias,
+            activation: Activation::None,
+            residual: None,
+        };
+        epilogue.apply(tier, &rows, &weights, &sums, &mut out);
+        for row in 0..count {
+            for output in 0..outputs {
+                let wanted: f32 = (0..inputs)
+                    .map(|k| activations[row * inputs + k] * weight[k * outputs + output])
+                    .sum::<f32>()
+                    + bias[output];
+                let found = out[row * outputs + output];
+                assert!((found - wanted).abs() < 0.6, "{found} {wanted}");
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Weights of a layer, int8, one scale for each output channel.
+
+use super::{Block, CHANNELS, QUAD};
+
+/// Int8 weights of a layer `[inputs, outputs]`, symmetric, one scale an output channel, packed for the kernels.
+#[derive(Debug, Clone)]
+pub struct Int8Weights {
+    inputs: usize,
+    outputs: usize,
+    /// By panel, then by quad of inputs.
+    blocks: Vec<Block>,
+    /// Of each channel, filled up with zeros to whole panels.
+    scales: Vec<f32>,
+    /// Sum of each channel's weights times 128: what unsigned activations count too much.
+    offsets: Vec<i32>,
+}
+
+impl Int8Weights {
+    /// Rounds float weights, row-major `[inputs][outputs]`: the largest of each output channel becomes 127.
+    ///
+    /// # Panics
+    /// When `weight` does not hold `inputs * outputs` values.
+    pub fn quantise(weight: &[f32], inputs: usize, outputs: usize) -> Int8Weights {
+        assert_eq!(weight.len(), inputs * outputs, "values of the weight");
+        let mut highest = vec![0.0f32; outputs];
+        for row in weight.chunks(outputs) {
+            for (highest, value) in highest.iter_mut().zip(row) {
+                *highest = highest.max(value.abs());
+            }
+        }
+        let scales: Vec<f32> = highest.iter().map(|&highest| highest / 127.0).collect();
+        let integers: Vec<i8> = weight
+            .chunks(outputs)
+            .flat_map(|row| row.iter().zip(&scales))
+            .map(|(&value, &scale)| {
+                if scale > 0.0 {
+                    (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8
+                } else {
+                    0
+                }
+            })
+            .collect();
+        Int8Weights::from_integers(&integers, inputs, scales)
+    }
+
+    /// Packs integers that are quantised already, row-major `[inputs][outputs]`; a scale for each output.
+    ///
+    /// # Panics
+    /// When `integers` does not hold `inputs * scales.len()` values.
+    pub fn from_integers(integers: &[i8], inputs: usize, mut scales: Vec<f32>) -> Int8Weights {
+        let outputs = scales.len();
+        assert_eq!(integers.len(), inputs * outputs, "values of the weight");
+        let (panels, quads) = (outputs.div_ceil(CHANNELS), inputs.div_ceil(QUAD));
+        let mut blocks = vec![Block([0; CHANNELS * QUAD]); panels * quads];
+        let mut offsets = vec![0; panels * CHANNELS];
+        for (input, row) in integers.chunks(outputs).enumerate() {
+            for (output, &value) in row.iter().enumerate() {
+                let block = &mut blocks[output / CHANNELS * quads + input / QUAD];
+                block.0[output % CHANNELS * QUAD + input % QUAD] = value;
+                offsets[output] += 128 * i32::from(value);
+            }
+        }
+        scales.resize(panels * CHANNELS, 0.0);
+        Int8Weights {
+            inputs,
+            outputs,
+            blocks,
+            scales,
+            offsets,
+        }
+    }
+
+    /// Inputs of the layer.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Output channels.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Output channels filled up to whole panels.
+    pub fn padded_outputs(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Bytes that a product reads.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.blocks[..]) + size_of_val(&self.scales[..])
+    }
+
+    pub(super) fn quads(&self) -> usize {
+        self.inputs.div_ceil(QUAD)
+    }
+
+    pub(super) fn panels(&self) -> impl Iterator<Item = &[Block]> {
+        self.blocks.chunks_exact(self.quads().max(1))
+    }
+
+    pub(super) fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
+    pub(super) fn offsets(&self) -> &[i32] {
+        &self.offsets
+    }
+}
