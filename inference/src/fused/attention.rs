@@ -11,7 +11,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::graph::{Net, attribute, float, integer, new_node};
 use super::linear::floats;
 use super::op::{floats_mut, tract_op};
-use super::vector;
+use super::vector::{self, Strided};
 
 const KIND: &str = "VocarAttention";
 
@@ -80,7 +80,7 @@ fn matched(net: &Net, softmax: usize) -> Option<(Vec<usize>, NodeProto)> {
     .iter()
     .all(|tensor| net.users(tensor).is_some_and(|users| users.len() == 1))
         && net.users(output(reshaped)?)?.len() == 1;
-    if as_wanted.contains(&false) || !used_once || width <= chunk {
+    if as_wanted.contains(&false) || !used_once || width <= chunk || size % 8 != 0 {
         return None;
     }
     let inputs = [input(reshaped, 0)?, keys.state, values.state, bias].map(|name| &**name);
@@ -261,6 +261,17 @@ impl Expansion for Unwired {
     }
 }
 
+/// Room for the work on one head, shared by all layers of a thread.
+#[derive(Default)]
+struct Scratch {
+    /// Keys and values: the cached ones and the chunk's.
+    joined: [Vec<f32>; 2],
+    /// The keys, a column each.
+    turned: Vec<f32>,
+    weights: Vec<f32>,
+    out: Vec<f32>,
+}
+
 /// softmax(q kᵀ · scale + bias) v for each head, over the cached frames and the chunk's own.
 #[derive(Debug, Clone)]
 struct Attention {
@@ -294,8 +305,7 @@ impl Attention {
 
     fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         thread_local! {
-            /// Keys and values of one head and the weights of one frame, shared by all layers of a thread.
-            static SCRATCH: RefCell<[Vec<f32>; 3]> = const { RefCell::new([Vec::new(), Vec::new(), Vec::new()]) };
+            static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
         let Shape {
             heads,
@@ -304,6 +314,7 @@ impl Attention {
             context,
         } = self.shape;
         let (row, width) = (3 * heads * size, self.shape.width());
+        let padded = width.next_multiple_of(8);
         let (qkv, bias) = (floats(&inputs[0])?, floats(&self.bias)?);
         let states = [floats(&inputs[1])?, floats(&inputs[2])?];
         let mut mixed = Tensor::zero::<f32>(&self.shape.output())?;
@@ -311,10 +322,18 @@ impl Attention {
             Tensor::zero::<f32>(&self.shape.state())?,
             Tensor::zero::<f32>(&self.shape.state())?,
         ];
-        SCRATCH.with_borrow_mut(|[keys, values, weights]| -> TractResult<()> {
-            weights.resize(width, 0.0);
+        SCRATCH.with_borrow_mut(|scratch| -> TractResult<()> {
+            let Scratch {
+                joined,
+                turned,
+                weights,
+                out,
+            } = scratch;
+            turned.resize(size * padded, 0.0);
+            weights.resize(chunk * padded, 0.0);
+            out.resize(chunk * size, 0.0);
             for head in 0..heads {
-                for (part, joined) in [&mut *keys, &mut *values].into_iter().enumerate() {
+                for (part, joined) in joined.iter_mut().enumerate() {
                     let kept = context * size;
                     joined.clear();
                     joined.extend_from_slice(&states[part][head * kept..(head + 1) * kept]);
@@ -325,16 +344,39 @@ impl Attention {
                     floats_mut!(next[part])[head * kept..(head + 1) * kept]
                         .copy_from_slice(&joined[chunk * size..]);
                 }
-                for frame in 0..chunk {
-                    let query = &qkv[frame * row + head * size..][..size];
-                    weights.copy_from_slice(&bias[(head * chunk + frame) * width..][..width]);
-                    vector::scores(query, keys, self.scale, weights);
-                    vector::softmax(weights);
-                    vector::mix(
-                        weights,
+                let [keys, values] = joined;
+                for (column, key) in keys.chunks_exact(size).enumerate() {
+                    for (turned, value) in turned[column..].iter_mut().step_by(padded).zip(key) {
+                        *turned = *value;
+                    }
+                }
+                let queries = Strided {
+                    values: &qkv[head * size..],
+                    stride: row,
+                };
+                let turned = Strided {
+                    values: turned,
+                    stride: padded,
+                };
+                vector::product(queries, turned, size, padded, weights);
+                for (frame, row) in weights.chunks_exact_mut(padded).enumerate() {
+                    let bias = &bias[(head * chunk + frame) * width..][..width];
+                    vector::attend(row, self.scale, bias);
+                }
+                let (left, right) = (
+                    Strided {
+                        values: weights,
+                        stride: padded,
+                    },
+                    Strided {
                         values,
-                        &mut floats_mut!(mixed)[(frame * heads + head) * size..][..size],
-                    );
+                        stride: size,
+                    },
+                );
+                vector::product(left, right, width, size, out);
+                for (frame, out) in out.chunks_exact(size).enumerate() {
+                    floats_mut!(mixed)[(frame * heads + head) * size..][..size]
+                        .copy_from_slice(out);
                 }
             }
             Ok(())

@@ -82,14 +82,19 @@ with_avx2! {
 with_avx2! {
     /// e^x over its sum.
     softmax(row: &mut [f32]) {
-        let highest = highest(row);
-        for value in row.iter_mut() {
-            *value = exp(*value - highest);
-        }
-        let inverse = 1.0 / sum(row, |value| value);
-        for value in row.iter_mut() {
-            *value *= inverse;
-        }
+        softmax_of(row);
+    }
+}
+
+#[inline(always)]
+fn softmax_of(row: &mut [f32]) {
+    let highest = highest(row);
+    for value in row.iter_mut() {
+        *value = exp(*value - highest);
+    }
+    let inverse = 1.0 / sum(row, |value| value);
+    for value in row.iter_mut() {
+        *value *= inverse;
     }
 }
 
@@ -105,35 +110,68 @@ with_avx2! {
     }
 }
 
-with_avx2! {
-    /// Dot products of `query` with each row of `keys`, times `scale`, added to `scores`.
-    scores(query: &[f32], keys: &[f32], scale: f32, scores: &mut [f32]) {
-        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(query.len())) {
-            let (chunks, rest) = query.as_chunks::<LANES>();
-            let (other, other_rest) = key.as_chunks::<LANES>();
-            let mut lanes = [0.0f32; LANES];
-            for (one, other) in chunks.iter().zip(other) {
-                for lane in 0..LANES {
-                    lanes[lane] += one[lane] * other[lane];
+/// A matrix inside a larger one: rows of `stride` values, of which the first few count.
+#[derive(Clone, Copy)]
+pub(super) struct Strided<'a> {
+    pub values: &'a [f32],
+    pub stride: usize,
+}
+
+/// Rows that are multiplied at once.
+const STRIP: usize = 4;
+
+/// R rows of `left` from `first` on times `right`, eight columns at a time.
+#[inline(always)]
+fn strip<const R: usize>(
+    left: Strided,
+    right: Strided,
+    first: usize,
+    inner: usize,
+    out: &mut [f32],
+    width: usize,
+) {
+    let rows: [&[f32]; R] =
+        std::array::from_fn(|row| &left.values[(first + row) * left.stride..][..inner]);
+    for column in (0..width).step_by(LANES) {
+        let mut totals = [[0.0f32; LANES]; R];
+        for k in 0..inner {
+            let values: &[f32; LANES] = right.values[k * right.stride + column..]
+                .first_chunk()
+                .expect("columns are filled up to eight");
+            for (total, row) in totals.iter_mut().zip(&rows) {
+                for (lane, value) in total.iter_mut().zip(values) {
+                    *lane += row[k] * value;
                 }
             }
-            for (lane, (one, other)) in lanes.iter_mut().zip(rest.iter().zip(other_rest)) {
-                *lane += one * other;
-            }
-            *score += added(lanes) * scale;
+        }
+        for (row, total) in totals.iter().enumerate() {
+            out[(first + row) * width + column..][..LANES].copy_from_slice(total);
         }
     }
 }
 
 with_avx2! {
-    /// The rows of `values` weighed by `weights` and summed into `out`.
-    mix(weights: &[f32], values: &[f32], out: &mut [f32]) {
-        out.fill(0.0);
-        for (&weight, row) in weights.iter().zip(values.chunks_exact(out.len())) {
-            for (out, value) in out.iter_mut().zip(row) {
-                *out += weight * value;
-            }
+    /// `out` `[rows][width]` = `left` `[rows][inner]` · `right` `[inner][width]`; the width is a multiple of eight.
+    product(left: Strided, right: Strided, inner: usize, width: usize, out: &mut [f32]) {
+        let rows = out.len() / width;
+        let whole = rows - rows % STRIP;
+        for first in (0..whole).step_by(STRIP) {
+            strip::<STRIP>(left, right, first, inner, out, width);
         }
+        for first in whole..rows {
+            strip::<1>(left, right, first, inner, out, width);
+        }
+    }
+}
+
+with_avx2! {
+    /// Softmax over the first values of a row, each scaled and with its bias.
+    attend(row: &mut [f32], scale: f32, bias: &[f32]) {
+        let row = &mut row[..bias.len()];
+        for (value, bias) in row.iter_mut().zip(bias) {
+            *value = *value * scale + bias;
+        }
+        softmax_of(row);
     }
 }
 
@@ -211,31 +249,38 @@ mod tests {
     }
 
     #[test]
-    fn scores_and_mixtures_are_products_of_matrices() {
-        let (width, rows) = (19, 5);
-        let (query, keys) = (wave(width, 0.9), wave(width * rows, 0.37));
-        let mut found = vec![1.0; rows];
-        scores(&query, &keys, 0.5, &mut found);
-        let dot = |row: usize| {
-            (0..width)
-                .map(|n| f64::from(query[n] * keys[row * width + n]))
-                .sum::<f64>()
-        };
-        close(
-            &found,
-            &(0..rows)
-                .map(|row| 1.0 + 0.5 * dot(row))
-                .collect::<Vec<_>>(),
-        );
-        let weights = wave(rows, 0.2);
-        let mut found = vec![9.0; width];
-        mix(&weights, &keys, &mut found);
-        let column = |n: usize| {
-            (0..rows)
-                .map(|row| f64::from(weights[row] * keys[row * width + n]))
-                .sum::<f64>()
-        };
-        close(&found, &(0..width).map(column).collect::<Vec<_>>());
+    fn a_product_of_matrices_inside_larger_ones() {
+        for (rows, inner, width) in [(1, 1, 8), (5, 19, 8), (8, 32, 56), (13, 7, 16)] {
+            let (left, right) = (
+                wave(rows * (inner + 3), 0.9),
+                wave(inner * (width + 5) + width, 0.37),
+            );
+            let (a, b) = (inner + 3, width + 5);
+            let mut found = vec![9.0; rows * width];
+            let matrices = (
+                Strided {
+                    values: &left,
+                    stride: a,
+                },
+                Strided {
+                    values: &right,
+                    stride: b,
+                },
+            );
+            product(matrices.0, matrices.1, inner, width, &mut found);
+            let wanted = (0..rows * width).map(|at| {
+                let (row, column) = (at / width, at % width);
+                (0..inner)
+                    .map(|k| f64::from(left[row * a + k]) * f64::from(right[k * b + column]))
+                    .sum::<f64>()
+            });
+            for (found, wanted) in found.iter().zip(wanted) {
+                assert!(
+                    (f64::from(*found) - wanted).abs() < 1e-4,
+                    "{found} {wanted}"
+                );
+            }
+        }
     }
 
     #[test]
