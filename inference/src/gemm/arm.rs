@@ -3,7 +3,8 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{CHANNELS, Int8Weights, QUAD, Rows};
+use super::int4::{GROUP, GROUP_BLOCKS, ZERO};
+use super::{CHANNELS, Int4Weights, Int8Weights, QUAD, Rows};
 
 const LANES: usize = 4;
 const PARTS: usize = CHANNELS / LANES;
@@ -62,6 +63,78 @@ fn strip<const R: usize>(
                 let target = &mut sums[at..at + LANES];
                 // SAFETY: the target holds four integers.
                 unsafe { vst1q_s32(target.as_mut_ptr(), total) };
+            }
+        }
+    }
+}
+
+pub(super) fn neon_dot_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f32]) {
+    let (stride, width) = (rows.stride(), weights.padded_outputs());
+    let strips = rows
+        .bytes()
+        .chunks(4 * stride)
+        .zip(sums.chunks_mut(4 * width));
+    for (rows, sums) in strips {
+        // SAFETY: the tier is chosen only when the processor has the dot-product extension.
+        unsafe {
+            match rows.len() / stride {
+                1 => strip_int4::<1>(rows, stride, weights, sums, width),
+                2 => strip_int4::<2>(rows, stride, weights, sums, width),
+                3 => strip_int4::<3>(rows, stride, weights, sums, width),
+                _ => strip_int4::<4>(rows, stride, weights, sums, width),
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "neon,dotprod")]
+fn strip_int4<const R: usize>(
+    rows: &[u8],
+    stride: usize,
+    weights: &Int4Weights,
+    sums: &mut [f32],
+    width: usize,
+) {
+    assert!(
+        rows.len() >= R * stride && stride >= weights.groups() * GROUP && sums.len() >= R * width
+    );
+    let (low, zero) = (vdupq_n_u8(15), vdupq_n_s8(ZERO));
+    for (number, (panel, scales)) in weights.panels().enumerate() {
+        for part in 0..PARTS {
+            let mut scaled = [vdupq_n_f32(0.0); R];
+            for (group, (blocks, scales)) in
+                panel.chunks_exact(GROUP_BLOCKS).zip(scales).enumerate()
+            {
+                let mut totals = [vdupq_n_s32(0); R];
+                for (pair, block) in blocks.iter().enumerate() {
+                    // SAFETY: a block holds 64 bytes, of which this reads 16 at 0, 16, 32 or 48.
+                    let packed =
+                        unsafe { vld1q_u8(block.0.as_ptr().cast::<u8>().add(part * LANES * QUAD)) };
+                    let halves = [vandq_u8(packed, low), vshrq_n_u8::<4>(packed)];
+                    for (which, half) in halves.into_iter().enumerate() {
+                        let quad = (group * GROUP_BLOCKS + pair) * 2 + which;
+                        let channels = vsubq_s8(vreinterpretq_s8_u8(half), zero);
+                        for (row, total) in totals.iter_mut().enumerate() {
+                            // SAFETY: the assertion above: R rows of `stride` bytes hold two quads for each block.
+                            let values = unsafe {
+                                let at = rows.as_ptr().add(row * stride + quad * QUAD);
+                                vreinterpretq_s8_s32(vdupq_n_s32(at.cast::<i32>().read_unaligned()))
+                            };
+                            *total = dot(*total, channels, values);
+                        }
+                    }
+                }
+                // SAFETY: sixteen scales, of which this reads four at 0, 4, 8 or 12.
+                let scales = unsafe { vld1q_f32(scales.as_ptr().add(part * LANES)) };
+                for (scaled, total) in scaled.iter_mut().zip(totals) {
+                    *scaled = vaddq_f32(*scaled, vmulq_f32(vcvtq_f32_s32(total), scales));
+                }
+            }
+            for (row, scaled) in scaled.into_iter().enumerate() {
+                let at = row * width + number * CHANNELS + part * LANES;
+                let target = &mut sums[at..at + LANES];
+                // SAFETY: the target holds four floats.
+                unsafe { vst1q_f32(target.as_mut_ptr(), scaled) };
             }
         }
     }

@@ -1,7 +1,7 @@
-//! What follows the integer sums: scales, bias, activation, residual.
+//! What follows the sums: scales, bias, activation, residual.
 
 use super::tier::Tier;
-use super::{Int8Weights, Rows};
+use super::{Int4Weights, Int8Weights, Rows};
 
 /// What a layer does with its sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,9 +50,42 @@ impl Epilogue<'_> {
         sums: &[i32],
         out: &mut [f32],
     ) {
+        let layer = Layer {
+            sums,
+            width: weights.padded_outputs(),
+            scales: &weights.scales()[..weights.outputs()],
+            rows: rows.scales(),
+        };
+        self.run(tier, layer, out);
+    }
+
+    /// The same from sums as [`multiply_int4`](super::multiply_int4) left them.
+    ///
+    /// # Panics
+    /// When a length does not fit the others.
+    pub fn apply_int4(
+        &self,
+        tier: Tier,
+        rows: &Rows,
+        weights: &Int4Weights,
+        sums: &[f32],
+        out: &mut [f32],
+    ) {
+        let width = weights.padded_outputs();
+        let layer = Layer {
+            sums,
+            width,
+            scales: Scaled(weights.outputs()),
+            rows: rows.scales(),
+        };
+        self.run(tier, layer, out);
+    }
+
+    fn run<S: Copy, C: Channels<S>>(&self, tier: Tier, layer: Layer<S, C>, out: &mut [f32]) {
+        let channels = layer.scales.count();
         assert_eq!(
             out.len(),
-            rows.count() * self.activation.outputs(weights.outputs()),
+            layer.rows.len() * self.activation.outputs(channels),
             "output"
         );
         assert!(
@@ -60,42 +93,44 @@ impl Epilogue<'_> {
                 .is_none_or(|residual| residual.len() == out.len()),
             "residual"
         );
-        assert_eq!(self.bias.len(), weights.outputs(), "bias");
+        assert_eq!(self.bias.len(), channels, "bias");
         #[cfg(target_arch = "x86_64")]
         if tier != Tier::Portable {
             // SAFETY: every tier of x86-64 but the portable one is there only when the processor has AVX2.
-            return unsafe { self.write_avx2(rows, weights, sums, out) };
+            return unsafe { self.write_avx2(layer, out) };
         }
         let _ = tier;
-        self.write(rows, weights, sums, out);
+        self.write(layer, out);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn write_avx2(&self, rows: &Rows, weights: &Int8Weights, sums: &[i32], out: &mut [f32]) {
-        self.write(rows, weights, sums, out);
+    fn write_avx2<S: Copy, C: Channels<S>>(&self, layer: Layer<S, C>, out: &mut [f32]) {
+        self.write(layer, out);
     }
 
     #[inline(always)]
-    fn write(&self, rows: &Rows, weights: &Int8Weights, sums: &[i32], out: &mut [f32]) {
-        let channels = weights.outputs();
+    fn write<S: Copy, C: Channels<S>>(&self, layer: Layer<S, C>, out: &mut [f32]) {
+        let channels = layer.scales.count();
         let outputs = self.activation.outputs(channels);
-        let scales = &weights.scales()[..channels];
-        let sums = sums.chunks_exact(weights.padded_outputs());
-        let rows = sums.zip(out.chunks_exact_mut(outputs)).zip(rows.scales());
+        let rows = layer
+            .sums
+            .chunks_exact(layer.width)
+            .zip(out.chunks_exact_mut(outputs))
+            .zip(layer.rows);
         for ((sums, out), &scale) in rows {
-            let layer = Layer {
+            let row = Row {
                 sums: &sums[..channels],
-                scales,
+                scales: layer.scales,
                 bias: self.bias,
                 scale,
             };
             match self.activation {
-                Activation::None => layer.map(out, |value| value),
-                Activation::Relu => layer.map(out, |value| if value > 0.0 { value } else { 0.0 }),
-                Activation::Silu => layer.map(out, |value| value * sigmoid(value)),
+                Activation::None => row.map(out, |value| value),
+                Activation::Relu => row.map(out, |value| if value > 0.0 { value } else { 0.0 }),
+                Activation::Silu => row.map(out, |value| value * sigmoid(value)),
                 Activation::Glu => {
-                    let (values, gates) = layer.split_at(outputs);
+                    let (values, gates) = row.split_at(outputs);
                     gates.map(out, sigmoid);
                     for (n, out) in out.iter_mut().enumerate() {
                         *out *= values.value(n);
@@ -111,50 +146,110 @@ impl Epilogue<'_> {
     }
 }
 
+/// Sums `[rows][width]` with what they are worth.
+#[derive(Clone, Copy)]
+struct Layer<'a, S, C> {
+    sums: &'a [S],
+    width: usize,
+    scales: C,
+    /// Scale of each row.
+    rows: &'a [f32],
+}
+
+/// What the sum of a channel is worth.
+trait Channels<S>: Copy {
+    fn count(&self) -> usize;
+    fn split_at(self, at: usize) -> (Self, Self);
+    fn first(self, count: usize) -> Self;
+    fn value(&self, sum: S, row: f32, channel: usize) -> f32;
+}
+
+/// Exact sums, a scale for each channel.
+impl Channels<i32> for &[f32] {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn split_at(self, at: usize) -> (Self, Self) {
+        <[f32]>::split_at(self, at)
+    }
+
+    #[inline(always)]
+    fn first(self, count: usize) -> Self {
+        &self[..count]
+    }
+
+    #[inline(always)]
+    fn value(&self, sum: i32, row: f32, channel: usize) -> f32 {
+        sum as f32 * (row * self[channel])
+    }
+}
+
+/// Sums that have their weights' scales in them, of so many channels.
+#[derive(Clone, Copy)]
+struct Scaled(usize);
+
+impl Channels<f32> for Scaled {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.0
+    }
+
+    #[inline(always)]
+    fn split_at(self, at: usize) -> (Self, Self) {
+        (Scaled(at), Scaled(self.0 - at))
+    }
+
+    #[inline(always)]
+    fn first(self, count: usize) -> Self {
+        Scaled(count)
+    }
+
+    #[inline(always)]
+    fn value(&self, sum: f32, row: f32, _: usize) -> f32 {
+        sum * row
+    }
+}
+
 /// Channels of one row.
 #[derive(Clone, Copy)]
-struct Layer<'a> {
-    sums: &'a [i32],
-    scales: &'a [f32],
+struct Row<'a, S, C> {
+    sums: &'a [S],
+    scales: C,
     bias: &'a [f32],
     /// Of the row.
     scale: f32,
 }
 
-impl<'a> Layer<'a> {
+impl<S: Copy, C: Channels<S>> Row<'_, S, C> {
     #[inline(always)]
     fn value(&self, n: usize) -> f32 {
-        self.sums[n] as f32 * (self.scale * self.scales[n]) + self.bias[n]
+        self.scales.value(self.sums[n], self.scale, n) + self.bias[n]
     }
 
     #[inline(always)]
     fn map(self, out: &mut [f32], activation: impl Fn(f32) -> f32) {
         let channels = out.len();
         // One length for all: the loop needs no further check and vectorises.
-        let Layer {
-            sums,
-            scales,
-            bias,
-            scale,
-        } = self;
-        let (sums, scales, bias) = (&sums[..channels], &scales[..channels], &bias[..channels]);
-        let layer = Layer {
-            sums,
-            scales,
-            bias,
-            scale,
+        let row = Row {
+            sums: &self.sums[..channels],
+            scales: self.scales.first(channels),
+            bias: &self.bias[..channels],
+            scale: self.scale,
         };
         for (n, out) in out.iter_mut().enumerate() {
-            *out = activation(layer.value(n));
+            *out = activation(row.value(n));
         }
     }
 
     #[inline(always)]
-    fn split_at(self, at: usize) -> (Layer<'a>, Layer<'a>) {
+    fn split_at(self, at: usize) -> (Self, Self) {
         let (sums, more_sums) = self.sums.split_at(at);
         let (scales, more_scales) = self.scales.split_at(at);
         let (bias, more_bias) = self.bias.split_at(at);
-        let first = Layer {
+        let first = Row {
             sums,
             scales,
             bias,
@@ -162,7 +257,7 @@ impl<'a> Layer<'a> {
         };
         (
             first,
-            Layer {
+            Row {
                 sums: more_sums,
                 scales: more_scales,
                 bias: more_bias,

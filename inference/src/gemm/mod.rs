@@ -8,6 +8,7 @@
 #[cfg(target_arch = "aarch64")]
 mod arm;
 mod epilogue;
+mod int4;
 mod portable;
 mod rows;
 mod tier;
@@ -17,6 +18,7 @@ mod x86;
 
 pub use epilogue::{Activation, Epilogue};
 pub(crate) use epilogue::{exp, sigmoid};
+pub use int4::{GROUP, Int4Weights};
 pub use rows::Rows;
 pub use tier::{Tier, UnknownTier};
 pub use weights::Int8Weights;
@@ -37,13 +39,14 @@ struct Block([i8; CHANNELS * QUAD]);
 /// inputs. `sums` is row-major `[rows][channels]` and overwritten.
 ///
 /// # Panics
-/// When rows and weights differ in their number of inputs.
+/// When rows and weights differ in their number of inputs, or the rows are written for another tier or int4 weights.
 pub fn multiply(tier: Tier, rows: &Rows, weights: &Int8Weights, sums: &mut Vec<i32>) {
     assert_eq!(
         rows.inputs(),
         weights.inputs(),
         "inputs of rows and weights"
     );
+    assert!(rows.suits(tier), "rows for these kernels");
     sums.resize(rows.count() * weights.padded_outputs(), 0);
     match tier {
         Tier::Portable => portable::multiply(rows, weights, sums),
@@ -55,6 +58,28 @@ pub fn multiply(tier: Tier, rows: &Rows, weights: &Int8Weights, sums: &mut Vec<i
         Tier::Avx512Vnni => x86::avx512_vnni(rows, weights, sums),
         #[cfg(target_arch = "aarch64")]
         Tier::NeonDot => arm::neon_dot(rows, weights, sums),
+    }
+}
+
+/// The same with int4 weights: the exact sum of each group of [`GROUP`] inputs times its scale, summed up in floats,
+/// group by group. VNNI has no kernel of its own for them yet and runs that of AVX2.
+///
+/// # Panics
+/// When rows and weights differ in their number of inputs, or the rows are not made by [`Rows::for_int4`].
+pub fn multiply_int4(tier: Tier, rows: &Rows, weights: &Int4Weights, sums: &mut Vec<f32>) {
+    assert_eq!(
+        rows.inputs(),
+        weights.inputs(),
+        "inputs of rows and weights"
+    );
+    assert!(rows.suits_int4(), "rows for int4 weights");
+    sums.resize(rows.count() * weights.padded_outputs(), 0.0);
+    match tier {
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx2 | Tier::AvxVnni | Tier::Avx512Vnni => x86::avx2_int4(rows, weights, sums),
+        #[cfg(target_arch = "aarch64")]
+        Tier::NeonDot => arm::neon_dot_int4(rows, weights, sums),
+        Tier::Portable => portable::multiply_int4(rows, weights, sums),
     }
 }
 
@@ -112,6 +137,75 @@ mod tests {
                     without_padding(&sums, &weights),
                     naive(&rows, &integers, outputs),
                     "{} of {} rows", tier, count
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_kernel_of_this_processor_gives_the_same_bits_with_int4(
+            count in 1usize..10,
+            inputs in 1usize..100,
+            outputs in 1usize..40,
+            pace in 0.01f32..3.0,
+        ) {
+            let wave = |n: usize| (n as f32 * pace).sin();
+            let activations: Vec<f32> = (0..count * inputs).map(wave).collect();
+            let integers: Vec<i8> = (0..inputs * outputs).map(|n| (wave(n + 7) * 7.99).floor() as i8).collect();
+            let groups = inputs.div_ceil(GROUP);
+            let scales: Vec<f32> = (0..outputs * groups).map(|n| 0.1 + wave(n).abs()).collect();
+            let weights = Int4Weights::from_integers(&integers, inputs, outputs, &scales);
+            for tier in Tier::available() {
+                let mut rows = Rows::for_int4(tier);
+                rows.quantise(&activations, inputs);
+                let mut sums = vec![7.0; 3];
+                multiply_int4(tier, &rows, &weights, &mut sums);
+                for row in 0..count {
+                    for output in 0..outputs {
+                        let mut wanted = 0.0f32;
+                        for group in 0..groups {
+                            let exact: i32 = (group * GROUP..inputs.min((group + 1) * GROUP))
+                                .map(|k| i32::from(rows.value(row, k)) * i32::from(integers[k * outputs + output]))
+                                .sum();
+                            wanted += exact as f32 * scales[output * groups + group];
+                        }
+                        let found = sums[row * weights.padded_outputs() + output];
+                        prop_assert_eq!(found.to_bits(), wanted.to_bits(), "{}", tier);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_layer_in_int4_is_within_its_steps() {
+        let (inputs, outputs) = (70, 18);
+        let weight: Vec<f32> = (0..inputs * outputs)
+            .map(|n| (n as f32 * 0.7).sin())
+            .collect();
+        let weights = Int4Weights::quantise(&weight, inputs, outputs);
+        let tier = Tier::best();
+        let mut rows = Rows::for_int4(tier);
+        // One input at a time: the outputs are the weights.
+        for input in 0..inputs {
+            let mut row = vec![0.0; inputs];
+            row[input] = 1.0;
+            rows.quantise(&row, inputs);
+            let mut sums = Vec::new();
+            multiply_int4(tier, &rows, &weights, &mut sums);
+            let bias = vec![0.0; outputs];
+            let mut out = vec![0.0; outputs];
+            let epilogue = Epilogue {
+                bias: &bias,
+                activation: Activation::None,
+                residual: None,
+            };
+            epilogue.apply_int4(tier, &rows, &weights, &sums, &mut out);
+            for (found, wanted) in out.iter().zip(&weight[input * outputs..]) {
+                assert!(
+                    (found - wanted).abs() <= 1.0 / 8.0 + 1e-4,
+                    "{found} {wanted}"
                 );
             }
         }

@@ -1,27 +1,42 @@
 //! Activations, quantised row by row as they come.
 
 use super::QUAD;
+use super::int4::GROUP;
 use super::tier::{Format, Tier};
 
-/// Rows of activations in symmetric int8 with one scale a row, written as one kernel wants them. Keeps its memory from
-/// step to step.
+/// Rows of activations in symmetric int8 with one scale a row, written as one kind of kernel wants them. Keeps its memory
+/// from step to step.
 #[derive(Debug, Clone)]
 pub struct Rows {
     tier: Tier,
+    format: Format,
     inputs: usize,
     scales: Vec<f32>,
-    /// Values of all rows, each filled up to whole quads with whatever: weights are zero there.
+    /// Values of all rows, each filled up to `stride` bytes; what they are filled up with meets weights of nought.
     bytes: Vec<u8>,
+    /// Sums of the values of each group of each row, for int4 weights.
+    group_sums: Vec<i32>,
 }
 
 impl Rows {
-    /// No rows yet, for kernels of this tier.
+    /// No rows yet, to be multiplied by int8 weights with kernels of this tier.
     pub fn new(tier: Tier) -> Rows {
+        Rows::written(tier, tier.format())
+    }
+
+    /// The same for int4 weights.
+    pub fn for_int4(tier: Tier) -> Rows {
+        Rows::written(tier, Format::Grouped)
+    }
+
+    fn written(tier: Tier, format: Format) -> Rows {
         Rows {
             tier,
+            format,
             inputs: 0,
             scales: Vec::new(),
             bytes: Vec::new(),
+            group_sums: Vec::new(),
         }
     }
 
@@ -56,7 +71,7 @@ impl Rows {
     #[inline(always)]
     fn write(&mut self, activations: &[f32]) {
         let stride = self.stride();
-        let format = self.tier.format();
+        let format = self.format;
         let rows = activations
             .chunks_exact(self.inputs)
             .zip(self.bytes.chunks_exact_mut(stride));
@@ -68,7 +83,7 @@ impl Rows {
             *scale = highest / 127.0;
             let inverse = if highest > 0.0 { 127.0 / highest } else { 0.0 };
             match format {
-                Format::Signed => {
+                Format::Signed | Format::Grouped => {
                     for (byte, &value) in written.iter_mut().zip(row) {
                         *byte = rounded(value * inverse) as u8;
                     }
@@ -86,6 +101,33 @@ impl Rows {
                 }
             }
         }
+        if format == Format::Grouped {
+            self.sum_groups();
+        }
+    }
+
+    /// Whether they are written for int8 weights and this tier.
+    pub(super) fn suits(&self, tier: Tier) -> bool {
+        self.format == tier.format()
+    }
+
+    /// Whether they are written for int4 weights.
+    pub(super) fn suits_int4(&self) -> bool {
+        self.format == Format::Grouped
+    }
+
+    /// Sums of the values in each group of [`GROUP`] inputs, `[rows][groups]`.
+    pub(super) fn group_sums(&self) -> &[i32] {
+        &self.group_sums
+    }
+
+    #[inline(always)]
+    fn sum_groups(&mut self) {
+        self.group_sums.clear();
+        let (groups, _) = self.bytes.as_chunks::<GROUP>();
+        let sum =
+            |group: &[u8; GROUP]| group.iter().map(|&byte| i32::from(byte as i8)).sum::<i32>();
+        self.group_sums.extend(groups.iter().map(sum));
     }
 
     /// Number of rows.
@@ -100,10 +142,10 @@ impl Rows {
 
     /// A quantised value, -127 to 127.
     pub fn value(&self, row: usize, input: usize) -> i8 {
-        let format = self.tier.format();
+        let format = self.format;
         let byte = self.bytes[row * self.stride() + input * format.width()];
         match format {
-            Format::Signed | Format::Wide => byte as i8,
+            Format::Signed | Format::Grouped | Format::Wide => byte as i8,
             Format::Offset => byte.wrapping_sub(128) as i8,
         }
     }
@@ -115,7 +157,12 @@ impl Rows {
 
     /// Bytes of a row.
     pub(super) fn stride(&self) -> usize {
-        self.inputs.next_multiple_of(QUAD) * self.tier.format().width()
+        let unit = if self.format == Format::Grouped {
+            GROUP
+        } else {
+            QUAD
+        };
+        self.inputs.next_multiple_of(unit) * self.format.width()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

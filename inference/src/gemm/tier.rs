@@ -146,13 +146,15 @@ pub(super) enum Format {
     Offset,
     /// Two bytes, q.
     Wide,
+    /// One byte, q, filled up to whole groups of int4 weights.
+    Grouped,
 }
 
 impl Format {
     /// Bytes of one value.
     pub fn width(self) -> usize {
         match self {
-            Format::Signed | Format::Offset => 1,
+            Format::Signed | Format::Offset | Format::Grouped => 1,
             Format::Wide => 2,
         }
     }
