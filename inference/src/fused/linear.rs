@@ -1,4 +1,4 @@
-//! Products with constant int8 weights.
+//! Products with constant int8 or int4 weights.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::graph::{Net, attribute, integer, new_node};
 use super::op::{floats_mut, tract_op};
-use crate::gemm::{Activation, Epilogue, Int8Weights, Rows, Tier, multiply};
+use crate::gemm::{
+    Activation, Epilogue, GROUP, Int4Weights, Int8Weights, Rows, Tier, multiply, multiply_int4,
+};
 
 const KIND: &str = "VocarLinear";
 const ACTIVATIONS: [Activation; 4] = [
@@ -26,8 +28,10 @@ struct Chain {
     /// Float input.
     input: String,
     weight: String,
-    /// Scale of each output channel, or of all.
+    /// Scale of each output channel or of all; with int4 weights, of each group of each channel.
     scale: String,
+    /// Of a weight, 8 or 4.
+    bits: i64,
     bias: Option<String>,
     residual: Option<String>,
     activation: Activation,
@@ -38,11 +42,24 @@ struct Chain {
     output: String,
 }
 
-/// Replaces DynamicQuantizeLinear, MatMulInteger, Cast and Mul, which is how quantisers write a layer, and what follows
-/// them.
+/// Replaces DynamicQuantizeLinear, MatMulInteger, Cast and Mul, which is how quantisers write a layer in int8, or
+/// MatMulNBits, which is one in int4, and what follows them.
 pub(super) fn fuse(net: &mut Net) {
-    for product in net.of_kind("MatMulInteger") {
-        let Some(mut chain) = quantised_product(net, product) else {
+    let int8 = net
+        .of_kind("MatMulInteger")
+        .into_iter()
+        .map(|product| (product, 8));
+    let int4 = net
+        .of_kind("MatMulNBits")
+        .into_iter()
+        .map(|product| (product, 4));
+    for (product, bits) in int8.chain(int4).collect::<Vec<_>>() {
+        let chain = if bits == 8 {
+            quantised_product(net, product)
+        } else {
+            blocked_product(net, product)
+        };
+        let Some(mut chain) = chain else {
             continue;
         };
         with_bias(net, &mut chain);
@@ -60,6 +77,7 @@ pub(super) fn fuse(net: &mut Net) {
             integer("residual", i64::from(chain.residual.is_some())),
             integer("activation", activation.unwrap_or_default() as i64),
             integer("axis", chain.axis),
+            integer("bits", chain.bits),
         ];
         let node = new_node(KIND, &inputs, &[&chain.output], attributes);
         net.replace(&chain.nodes, node);
@@ -96,12 +114,42 @@ fn quantised_product(net: &Net, product: usize) -> Option<Chain> {
         input: input.clone(),
         weight: weight.clone(),
         scale: scale.clone(),
+        bits: 8,
         bias: None,
         residual: None,
         activation: Activation::None,
         axis: -1,
         channels,
         output: net.node(scaled)?.output.first()?.clone(),
+    })
+}
+
+/// MatMulNBits (of the domain com.microsoft) with four bits in groups of 32 inputs, symmetric, of whole groups.
+fn blocked_product(net: &Net, product: usize) -> Option<Chain> {
+    let node = net.node(product)?;
+    let value = |name| attribute(node, name).and_then(|values| values.first().copied());
+    let ([input, weight, scale], [output]) = (&node.input[..], &node.output[..]) else {
+        return None;
+    };
+    let (inputs, channels, group) = (value("K")?, value("N")?, GROUP as i64);
+    let as_wanted = value("bits")? == 4
+        && value("block_size")? == group
+        && inputs % group == 0
+        && net.constant(weight)? == (&[channels, inputs / group, group / 2][..], DataType::Uint8)
+        && net.constant(scale)?.0.iter().product::<i64>() == channels * inputs / group
+        && net.constant(scale)?.1 == DataType::Float;
+    as_wanted.then(|| Chain {
+        nodes: vec![product],
+        input: input.clone(),
+        weight: weight.clone(),
+        scale: scale.clone(),
+        bits: 4,
+        bias: None,
+        residual: None,
+        activation: Activation::None,
+        axis: -1,
+        channels,
+        output: output.clone(),
     })
 }
 
@@ -198,6 +246,7 @@ pub(super) fn register(onnx: &mut Onnx) {
                 residual: required("residual")? != 0,
                 activation: ACTIVATIONS[required("activation")? as usize % ACTIVATIONS.len()],
                 axis: required("axis")?,
+                bits: required("bits")?,
             };
             Ok((expand(layer), vec![]))
         });
@@ -211,6 +260,7 @@ struct Layer {
     residual: bool,
     activation: Activation,
     axis: i64,
+    bits: i64,
 }
 
 impl Expansion for Layer {
@@ -252,18 +302,11 @@ impl Expansion for Layer {
                 .clone()
                 .with_context(|| format!("input {input} of {prefix} is no constant"))
         };
-        let weight = constant(1)?;
-        let scale = constant(2)?.cast_to::<f32>()?.into_owned();
-        let mut scales = floats(&scale)?.to_vec();
-        if scales.len() == 1 {
-            scales = vec![scales[0]; self.channels];
-        }
-        let shape = weight.shape();
-        ensure!(
-            shape.len() == 2 && shape[1] == self.channels && scales.len() == shape[1],
-            "{prefix}: odd weights"
-        );
-        let integers = weight.try_as_plain_ram()?.as_slice::<i8>()?;
+        let (weight, scale) = (constant(1)?, constant(2)?);
+        let (weights, width) = match self.bits {
+            8 => self.int8(&weight, floats(&scale)?)?,
+            _ => self.int4(&weight, floats(&scale)?)?,
+        };
         let bias = if self.biased {
             floats(&*constant(3)?)?.to_vec()
         } else {
@@ -271,7 +314,7 @@ impl Expansion for Layer {
         };
         ensure!(bias.len() == self.channels, "{prefix}: odd bias");
         let linear = Linear {
-            weights: Arc::new(Int8Weights::from_integers(integers, shape[0], scales)),
+            weights,
             bias: bias.into(),
             activation: self.activation,
             residual: self.residual,
@@ -284,7 +327,7 @@ impl Expansion for Layer {
             input
                 .shape
                 .last()
-                .is_some_and(|last| *last == shape[0].to_dim()),
+                .is_some_and(|last| *last == width.to_dim()),
             "{prefix}: odd input"
         );
         if self.residual {
@@ -294,10 +337,92 @@ impl Expansion for Layer {
     }
 }
 
-/// A layer: rows are quantised, multiplied by int8 weights, and scaled back with bias, activation and residual.
+impl Layer {
+    /// Weights `[inputs, channels]` and the number of inputs.
+    fn int8(&self, weight: &Tensor, scale: &[f32]) -> TractResult<(Weights, usize)> {
+        let &[inputs, channels] = weight.shape() else {
+            bail!("weights of the shape {:?}", weight.shape());
+        };
+        ensure!(
+            channels == self.channels,
+            "{channels} channels instead of {}",
+            self.channels
+        );
+        let scales = if let [one] = scale {
+            vec![*one; channels]
+        } else {
+            scale.to_vec()
+        };
+        ensure!(
+            scales.len() == channels,
+            "{} scales for {channels} channels",
+            scales.len()
+        );
+        let integers = weight.try_as_plain_ram()?.as_slice::<i8>()?;
+        Ok((
+            Weights::Int8(Arc::new(Int8Weights::from_integers(
+                integers, inputs, scales,
+            ))),
+            inputs,
+        ))
+    }
+
+    /// Weights `[channels, groups, 16]`, two in a byte, the first in its low half and all of them 8 too high.
+    fn int4(&self, weight: &Tensor, scale: &[f32]) -> TractResult<(Weights, usize)> {
+        let &[channels, groups, _] = weight.shape() else {
+            bail!("weights of the shape {:?}", weight.shape());
+        };
+        ensure!(
+            channels == self.channels,
+            "{channels} channels instead of {}",
+            self.channels
+        );
+        let inputs = groups * GROUP;
+        let mut integers = vec![0i8; inputs * channels];
+        let bytes = weight.try_as_plain_ram()?.as_slice::<u8>()?;
+        for (channel, bytes) in bytes.chunks_exact(inputs / 2).enumerate() {
+            for (pair, byte) in bytes.iter().enumerate() {
+                integers[2 * pair * channels + channel] = (byte & 15) as i8 - 8;
+                integers[(2 * pair + 1) * channels + channel] = (byte >> 4) as i8 - 8;
+            }
+        }
+        Ok((
+            Weights::Int4(Arc::new(Int4Weights::from_integers(
+                &integers, inputs, channels, scale,
+            ))),
+            inputs,
+        ))
+    }
+}
+
+/// Packed weights.
+#[derive(Debug, Clone)]
+enum Weights {
+    Int8(Arc<Int8Weights>),
+    Int4(Arc<Int4Weights>),
+}
+
+impl Weights {
+    fn outputs(&self) -> usize {
+        match self {
+            Weights::Int8(weights) => weights.outputs(),
+            Weights::Int4(weights) => weights.outputs(),
+        }
+    }
+}
+
+/// Room for rows and sums, shared by all layers of a thread.
+struct Scratch {
+    rows: Rows,
+    sums: Vec<i32>,
+    int4_rows: Rows,
+    int4_sums: Vec<f32>,
+}
+
+/// A layer: rows are quantised, multiplied by low-precision weights, and scaled back with bias, activation and residual.
 #[derive(Debug, Clone)]
 struct Linear {
-    weights: Arc<Int8Weights>,
+    weights: Weights,
     bias: Arc<[f32]>,
     activation: Activation,
     residual: bool,
@@ -331,24 +456,45 @@ impl Linear {
 
     fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         thread_local! {
-            /// Room for rows and sums, shared by all layers of a thread.
-            static SCRATCH: RefCell<(Rows, Vec<i32>)> = RefCell::new((Rows::new(Tier::best()), Vec::new()));
+            static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+                rows: Rows::new(Tier::best()),
+                sums: Vec::new(),
+                int4_rows: Rows::for_int4(Tier::best()),
+                int4_sums: Vec::new(),
+            });
         }
+        let tier = Tier::best();
+        let input = floats(&inputs[0])?;
         let mut output = Tensor::zero::<f32>(&self.shape(inputs[0].shape()))?;
         let residual = if self.residual {
             Some(floats(&inputs[1])?)
         } else {
             None
         };
-        SCRATCH.with_borrow_mut(|(rows, sums)| -> TractResult<()> {
-            rows.quantise(floats(&inputs[0])?, self.weights.inputs());
-            multiply(Tier::best(), rows, &self.weights, sums);
-            let epilogue = Epilogue {
-                bias: &self.bias,
-                activation: self.activation,
-                residual,
-            };
-            epilogue.apply(Tier::best(), rows, &self.weights, sums, floats_mut!(output));
+        let epilogue = Epilogue {
+            bias: &self.bias,
+            activation: self.activation,
+            residual,
+        };
+        SCRATCH.with_borrow_mut(|scratch| -> TractResult<()> {
+            match &self.weights {
+                Weights::Int8(weights) => {
+                    let Scratch { rows, sums, .. } = scratch;
+                    rows.quantise(input, weights.inputs());
+                    multiply(tier, rows, weights, sums);
+                    epilogue.apply(tier, rows, weights, sums, floats_mut!(output));
+                }
+                Weights::Int4(weights) => {
+                    let Scratch {
+                        int4_rows: rows,
+                        int4_sums: sums,
+                        ..
+                    } = scratch;
+                    rows.quantise(input, weights.inputs());
+                    multiply_int4(tier, rows, weights, sums);
+                    epilogue.apply_int4(tier, rows, weights, sums, floats_mut!(output));
+                }
+            }
             Ok(())
         })?;
         Ok(tvec!(output.into()))
