@@ -11,6 +11,7 @@ mod engine;
 mod fused;
 pub mod gemm;
 mod manifest;
+mod network;
 mod tract;
 
 pub use acoustic::{AcousticModel, AcousticSession, LoadError};
@@ -19,5 +20,6 @@ pub use engine::{Engine, EngineError, Session, Signature};
 pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
+pub use network::{Network, Operators};
 pub use tract::TractEngine;
 pub use vocar_hw::Precision;

@@ -1,0 +1,117 @@
+//! The shipped network through the tool: smaller, and close to what it was.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use vocar_compress::quantise::{Bits, quantise};
+use vocar_compress::{read, write};
+use vocar_inference::{Network, Operators};
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/speech-en/am-f32.onnx")
+}
+
+/// Log posteriors of one step on made features and empty states.
+fn scores(path: &Path, operators: Operators) -> Vec<f32> {
+    let mut network = Network::load(path, operators).expect("a sound network");
+    let sizes: Vec<usize> = network
+        .inputs()
+        .iter()
+        .map(|shape| shape.iter().product())
+        .collect();
+    let inputs: Vec<Vec<f32>> = sizes
+        .iter()
+        .enumerate()
+        .map(|(which, &size)| {
+            if which > 0 {
+                return vec![0.0; size];
+            }
+            (0..size)
+                .map(|n| (n as f32 * 0.37).sin() * 2.0 - 6.0)
+                .collect()
+        })
+        .collect();
+    let outputs = network.run(&inputs).expect("a run");
+    outputs
+        .into_iter()
+        .min_by_key(|output| output.len())
+        .expect("an output")
+}
+
+fn mean_difference(one: &[f32], other: &[f32]) -> f32 {
+    assert_eq!(one.len(), other.len());
+    one.iter()
+        .zip(other)
+        .map(|(one, other)| (one - other).abs())
+        .sum::<f32>()
+        / one.len() as f32
+}
+
+#[test]
+fn each_precision_is_as_small_and_as_close_as_it_should_be() {
+    let folder = TempDir::new().unwrap();
+    let floats = scores(&shipped(), Operators::Stock);
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len() as f64;
+    for (bits, smaller, close) in [(Bits::Eight, 3.3, 0.1), (Bits::Four, 5.0, 0.6)] {
+        let mut model = read(&shipped()).unwrap();
+        let report = quantise(&mut model, bits, &[]).unwrap();
+        assert_eq!((report.quantised.len(), report.kept.len()), (50, 0));
+        let path = folder.path().join("small.onnx");
+        write(&path, &model).unwrap();
+        assert!(
+            size(&shipped()) / size(&path) > smaller,
+            "{bits:?}: {} bytes",
+            size(&path)
+        );
+        let difference = mean_difference(&scores(&path, Operators::Fused), &floats);
+        assert!(difference < close, "{bits:?}: {difference}");
+        let fused = Network::load(&path, Operators::Fused).unwrap().operators();
+        assert_eq!(fused["VocarLinear"], 50, "{fused:?}");
+    }
+}
+
+#[test]
+fn stock_tract_runs_the_int8_file_too_and_agrees() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("small.onnx");
+    let mut model = read(&shipped()).unwrap();
+    quantise(&mut model, Bits::Eight, &[]).unwrap();
+    write(&path, &model).unwrap();
+    let difference = mean_difference(
+        &scores(&path, Operators::Fused),
+        &scores(&path, Operators::Stock),
+    );
+    assert!(difference < 0.1, "{difference}");
+}
+
+#[test]
+fn layers_can_be_kept_and_a_second_time_is_refused() {
+    let mut model = read(&shipped()).unwrap();
+    let report = quantise(&mut model, Bits::Eight, &["attention".into(), "out".into()]).unwrap();
+    assert!(
+        report.quantised.len() < 50
+            && report
+                .kept
+                .iter()
+                .any(|(name, _)| name.contains("attention.qkv"))
+    );
+    let mut model = read(&shipped()).unwrap();
+    quantise(&mut model, Bits::Eight, &[]).unwrap();
+    let refused = quantise(&mut model, Bits::Eight, &[])
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("quantised already"), "{refused}");
+}
+
+#[test]
+fn what_is_no_network_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "hello").unwrap();
+    let refused = read(&path).unwrap_err().to_string();
+    assert!(
+        refused.contains("notes.txt") && refused.contains("no ONNX"),
+        "{refused}"
+    );
+    assert!(read(&folder.path().join("nowhere.onnx")).is_err());
+}
