@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Times one step of the shipped speech network in each precision with our engine, stock tract and ONNX Runtime.
+
+    python3 tests/benchmarks/engines.py WORK [--core 0] [--rounds 3] [--out tests/benchmarks/engines.json]
+
+WORK: a scratch folder, where `vocar-compress` writes the int8 and int4 networks from the f32 one. Everything runs on one
+thread of one core, in turns; of the rounds the least median counts, since other work on the machine only ever adds to it.
+Ratios say more than milliseconds. ONNX Runtime is the Python package `onnxruntime`; without it its rows are left out.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from run import HERE, ROOT, keep
+
+STEPS = 300
+
+
+def runtime_ms(path):
+    """Median step of ONNX Runtime, milliseconds; None where it is not installed."""
+    try:
+        import numpy as np
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(1)
+    inputs = {i.name: rng.standard_normal(i.shape).astype(np.float32) for i in session.get_inputs()}
+    times = []
+    for step in range(STEPS + STEPS // 10):
+        begun = time.perf_counter()
+        session.run(None, inputs)
+        if step >= STEPS // 10:
+            times.append(1e3 * (time.perf_counter() - begun))
+    return statistics.median(times)
+
+
+def ours_ms(tool, path, stock):
+    """Median steps of our engine and, if wanted, of stock tract, milliseconds; and the line about the machine."""
+    steps = STEPS // 10 if stock == "slow" else STEPS
+    command = [tool, "bench", path, "--steps", str(steps), *([] if stock else ["--ours-only"])]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    first, *lines = done.stdout.splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return {row[1]: float(row[2]) for row in rows}, first
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=HERE / "engines.json")
+    args = parser.parse_args()
+
+    subprocess.run(["cargo", "build", "-q", "--release", "-p", "vocar-compress"], check=True, cwd=ROOT)
+    os.sched_setaffinity(0, {args.core})
+    tool, floats = ROOT / "target/release/vocar-compress", ROOT / "models/speech-en/am-f32.onnx"
+    folder = args.work / "engines"
+    folder.mkdir(parents=True, exist_ok=True)
+    networks = {"f32": floats, "int8": folder / "int8.onnx", "int4": folder / "int4.onnx"}
+    for bits in (8, 4):
+        subprocess.run([tool, "quantise", floats, networks[f"int{bits}"], "--bits", str(bits)], check=True)
+    best, machine = {}, ""
+    for _ in range(args.rounds):
+        for name, path in networks.items():
+            # Stock tract multiplies integers without VNNI a hundred times slower than floats, and int4 not at all.
+            found, machine = ours_ms(tool, path, {"f32": "full", "int8": "slow", "int4": None}[name])
+            found["onnxruntime"] = runtime_ms(path)
+            for engine, value in found.items():
+                if value is not None:
+                    best[name, engine] = min(value, best.get((name, engine), value))
+    base = best["f32", "stock tract"]
+    result = {"machine": machine, "steps": STEPS, "networks": {}}
+    print("| precision | bytes | engine | median step, ms | against stock f32 |\n|---|---|---|---|---|")
+    for name, path in networks.items():
+        size = path.stat().st_size
+        row = result["networks"][name] = {"bytes": size}
+        for (_, engine), value in ((key, value) for key, value in best.items() if key[0] == name):
+            row[engine] = {"median_ms": round(value, 3), "times_faster_than_stock_f32": round(base / value, 2)}
+            print(f"| {name} | {size} | {engine} | {value:.3f} | {base / value:.2f} |")
+    keep(args.out.resolve(), "python3 tests/benchmarks/engines.py WORK", result)
+
+
+if __name__ == "__main__":
+    main()
