@@ -1,14 +1,17 @@
 //! `vocar-compress`: smaller networks, and what they cost.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use vocar_compress::plan::{self, Plan, Width};
 use vocar_compress::quantise::{Bits, quantise};
 use vocar_compress::{bench, read, write};
-use vocar_inference::Operators;
 use vocar_inference::gemm::Tier;
+use vocar_inference::{Bundle, Operators};
+use vocar_speech::resample::Resampler;
+use vocar_speech::source::AudioSource;
 
 /// Makes ONNX networks smaller and measures them.
 #[derive(Parser)]
@@ -28,10 +31,28 @@ enum Command {
         output: PathBuf,
         /// Bits of a weight.
         #[arg(long, value_enum, default_value = "8")]
-        bits: Width,
+        bits: Weight,
         /// Leave layers whose name contains this as they are; may be given more than once.
         #[arg(long, value_name = "PART")]
         keep: Vec<String>,
+        /// Do as this plan says for each layer.
+        #[arg(long, value_name = "TOML", conflicts_with_all = ["bits", "keep"])]
+        plan: Option<PathBuf>,
+    },
+    /// Find the precision of each layer with which the network stays within a budget.
+    Plan {
+        /// A bundle with an f32 network.
+        bundle: PathBuf,
+        /// Recordings of speech to try it on: a table whose first column is `path`.
+        recordings: PathBuf,
+        /// The plan to write.
+        output: PathBuf,
+        /// Mean Kullback-Leibler divergence of the posteriors from those of the floats, nats a frame.
+        #[arg(long, default_value_t = 0.01)]
+        budget: f64,
+        /// Seconds of the recordings that are used.
+        #[arg(long, default_value_t = 60.0)]
+        seconds: f64,
     },
     /// Time one step of networks with our operators and with stock tract's, on one thread.
     Bench {
@@ -48,7 +69,7 @@ enum Command {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Width {
+enum Weight {
     #[value(name = "8")]
     Eight,
     #[value(name = "4")]
@@ -60,9 +81,23 @@ fn main() -> ExitCode {
         Command::Quantise {
             input,
             output,
+            plan: Some(plan),
+            ..
+        } => run_planned(&input, &output, &plan),
+        Command::Quantise {
+            input,
+            output,
             bits,
             keep,
+            ..
         } => run_quantise(&input, &output, bits, &keep),
+        Command::Plan {
+            bundle,
+            recordings,
+            output,
+            budget,
+            seconds,
+        } => run_plan(&bundle, &recordings, &output, budget, seconds),
         Command::Bench {
             models,
             steps,
@@ -81,13 +116,13 @@ fn main() -> ExitCode {
 fn run_quantise(
     input: &PathBuf,
     output: &PathBuf,
-    bits: Width,
+    bits: Weight,
     keep: &[String],
 ) -> Result<(), Box<dyn Error>> {
     let mut model = read(input)?;
     let bits = match bits {
-        Width::Eight => Bits::Eight,
-        Width::Four => Bits::Four,
+        Weight::Eight => Bits::Eight,
+        Weight::Four => Bits::Four,
     };
     let report =
         quantise(&mut model, bits, keep).map_err(|e| format!("{}: {e}", input.display()))?;
@@ -106,6 +141,67 @@ fn run_quantise(
         before as f64 / after as f64
     );
     Ok(())
+}
+
+fn run_planned(input: &Path, output: &Path, plan: &Path) -> Result<(), Box<dyn Error>> {
+    let mut model = read(input)?;
+    Plan::load(plan)?.apply(&mut model)?;
+    write(output, &model)?;
+    println!(
+        "{} -> {} bytes",
+        std::fs::metadata(input)?.len(),
+        std::fs::metadata(output)?.len()
+    );
+    Ok(())
+}
+
+fn run_plan(
+    bundle: &Path,
+    recordings: &Path,
+    output: &Path,
+    budget: f64,
+    seconds: f64,
+) -> Result<(), Box<dyn Error>> {
+    let bundle = Bundle::open(bundle)?;
+    let table = std::fs::read_to_string(recordings)
+        .map_err(|e| format!("{}: {e}", recordings.display()))?;
+    let folder = recordings.parent().unwrap_or(Path::new("."));
+    let (mut heard, mut wanted) = (Vec::new(), (seconds * 16_000.0) as usize);
+    for line in table.lines().skip(1).take_while(|line| !line.is_empty()) {
+        if wanted == 0 {
+            break;
+        }
+        let mut samples = samples(&folder.join(line.split('\t').next().unwrap_or(line)))?;
+        samples.truncate(wanted);
+        wanted -= samples.len();
+        heard.push(samples);
+    }
+    let plan = plan::find(bundle, heard, budget, &mut |line| eprintln!("{line}"))?;
+    std::fs::write(output, plan.to_toml()).map_err(|e| format!("{}: {e}", output.display()))?;
+    for width in [Width::Int4, Width::Int8, Width::F32] {
+        println!(
+            "{width:?}: {} layers",
+            plan.layers.values().filter(|one| **one == width).count()
+        );
+    }
+    println!(
+        "{:.5} nats a frame of {budget} allowed; written to {}",
+        plan.measured,
+        output.display()
+    );
+    Ok(())
+}
+
+/// A recording as 16 kHz mono.
+fn samples(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
+    let mut source = AudioSource::open(path)?;
+    let mut resampler = Resampler::new(source.rate())?;
+    let mut samples = Vec::new();
+    while let Some(chunk) = source.next_chunk()? {
+        resampler.push(chunk, &mut samples)?;
+    }
+    resampler.flush(&mut samples)?;
+    Ok(samples)
 }
 
 fn run_bench(models: &[PathBuf], steps: usize, ours_only: bool) -> Result<(), Box<dyn Error>> {

@@ -61,6 +61,67 @@ pub fn quantise(
     bits: Bits,
     keep: &[String],
 ) -> Result<Report, QuantiseError> {
+    let kept = |layer: &str| keep.iter().any(|part| layer.contains(part));
+    quantise_each(model, |layer| (!kept(layer)).then_some(bits))
+}
+
+/// A product with a constant matrix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Name of its node.
+    pub name: String,
+    /// Rows of the matrix.
+    pub inputs: usize,
+    /// Columns of the matrix.
+    pub outputs: usize,
+}
+
+impl Layer {
+    /// Bytes of its weights with their scales, in float when no bits are given.
+    pub fn bytes(&self, bits: Option<Bits>) -> usize {
+        let count = self.inputs * self.outputs;
+        match bits {
+            None => 4 * count,
+            Some(Bits::Eight) => count + 4 * self.outputs,
+            Some(Bits::Four) => count / 2 + 4 * count.div_ceil(GROUP),
+        }
+    }
+
+    /// Whether its inputs are whole groups, as int4 wants them.
+    pub fn fits_int4(&self) -> bool {
+        self.inputs.is_multiple_of(GROUP)
+    }
+}
+
+/// The layers that can be quantised, in the network's order.
+pub fn layers(model: &ModelProto) -> Vec<Layer> {
+    let Some(graph) = &model.graph else {
+        return Vec::new();
+    };
+    let work = Work::of(graph);
+    let products = graph.node.iter().filter(|node| node.op_type == "MatMul");
+    products
+        .filter_map(|node| {
+            let Weight {
+                inputs, outputs, ..
+            } = work.weight(node)?;
+            Some(Layer {
+                name: node.name.clone(),
+                inputs,
+                outputs,
+            })
+        })
+        .collect()
+}
+
+/// Quantises each product with a constant matrix to as many bits as `choose` says for its name, if any.
+///
+/// # Errors
+/// [`QuantiseError`]; the network is then unchanged.
+pub fn quantise_each(
+    model: &mut ModelProto,
+    choose: impl Fn(&str) -> Option<Bits>,
+) -> Result<Report, QuantiseError> {
     let mut report = Report::default();
     let Some(graph) = &model.graph else {
         return Err(QuantiseError::Nothing {
@@ -69,6 +130,7 @@ pub fn quantise(
     };
     let mut work = Work::of(graph);
     let mut nodes = Vec::new();
+    let mut four = false;
     for node in &graph.node {
         let weight = (node.op_type == "MatMul")
             .then(|| work.weight(node))
@@ -77,22 +139,24 @@ pub fn quantise(
             nodes.push(node.clone());
             continue;
         };
-        let reason = if keep.iter().any(|part| node.name.contains(part)) {
-            Some("asked for".to_owned())
-        } else if bits == Bits::Four && weight.inputs % GROUP != 0 {
-            Some(format!(
+        let bits = choose(&node.name);
+        let reason = match bits {
+            None => Some("asked for".to_owned()),
+            Some(Bits::Four) if weight.inputs % GROUP != 0 => Some(format!(
                 "{} inputs are no whole groups of {GROUP}",
                 weight.inputs
-            ))
-        } else {
-            None
+            )),
+            Some(_) => None,
         };
-        if let Some(reason) = reason {
-            report.kept.push((node.name.clone(), reason));
+        let (Some(bits), None) = (bits, &reason) else {
+            report
+                .kept
+                .push((node.name.clone(), reason.unwrap_or_default()));
             nodes.push(node.clone());
             continue;
-        }
+        };
         let weight = weight.read()?;
+        four |= bits == Bits::Four;
         match bits {
             Bits::Eight => work.int8(node, &weight, &mut nodes),
             Bits::Four => work.int4(node, &weight, &mut nodes),
@@ -126,7 +190,7 @@ pub fn quantise(
             .initializer
             .retain(|weight| used.contains(&weight.name) || results.contains(&weight.name));
     }
-    if bits == Bits::Four && model.opset_import.iter().all(|set| set.domain != MICROSOFT) {
+    if four && model.opset_import.iter().all(|set| set.domain != MICROSOFT) {
         model.opset_import.push(OperatorSetIdProto {
             domain: MICROSOFT.into(),
             version: 1,

@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use tract_onnx::pb::ModelProto;
+use vocar_compress::plan::{Width, find};
 use vocar_compress::quantise::{Bits, quantise};
 use vocar_compress::{read, write};
-use vocar_inference::{Network, Operators};
+use vocar_inference::{Bundle, Network, Operators};
+use vocar_speech::resample::Resampler;
+use vocar_speech::source::AudioSource;
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/speech-en/am-f32.onnx")
@@ -114,4 +118,67 @@ fn what_is_no_network_is_refused_by_name() {
         "{refused}"
     );
     assert!(read(&folder.path().join("nowhere.onnx")).is_err());
+}
+
+/// The first two seconds of a bundled recording.
+fn speech() -> Vec<f32> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/recordings/set-temperature.wav");
+    let mut source = AudioSource::open(&path).unwrap();
+    let mut resampler = Resampler::new(source.rate()).unwrap();
+    let mut samples = Vec::new();
+    while let Some(chunk) = source.next_chunk().unwrap() {
+        resampler.push(chunk, &mut samples).unwrap();
+    }
+    samples.truncate(32_000);
+    samples
+}
+
+#[test]
+fn a_plan_keeps_its_budget_and_makes_a_network_between_int4_and_int8() {
+    let bundle = || Bundle::open(shipped().parent().unwrap()).unwrap();
+    let budget = 0.003;
+    let plan = find(bundle(), vec![speech()], budget, &mut |_| {}).unwrap();
+    let count = |wanted: Width| {
+        plan.layers
+            .values()
+            .filter(|width| **width == wanted)
+            .count()
+    };
+    assert!(
+        plan.measured <= budget && plan.layers.len() == 50,
+        "{plan:?}"
+    );
+    assert!(count(Width::Int4) > 0 && count(Width::Int8) > 0, "{plan:?}");
+    let folder = TempDir::new().unwrap();
+    let size = |name: &str, make: &dyn Fn(&mut ModelProto)| {
+        let mut model = read(&shipped()).unwrap();
+        make(&mut model);
+        let path = folder.path().join(name);
+        write(&path, &model).unwrap();
+        std::fs::metadata(&path).unwrap().len()
+    };
+    let int8 = size("int8.onnx", &|model| {
+        drop(quantise(model, Bits::Eight, &[]).unwrap())
+    });
+    let int4 = size("int4.onnx", &|model| {
+        drop(quantise(model, Bits::Four, &[]).unwrap())
+    });
+    let mixed = size("mixed.onnx", &|model| plan.apply(model).unwrap());
+    assert!(int4 < mixed && mixed < int8, "{int4} {mixed} {int8}");
+
+    let mut wrong = plan;
+    wrong.layers.insert("block9.up".into(), Width::Int8);
+    let refused = wrong
+        .apply(&mut read(&shipped()).unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("block9.up") && refused.contains("block0.first.up"),
+        "{refused}"
+    );
+    assert!(
+        find(bundle(), vec![], budget, &mut |_| {}).is_err(),
+        "no recordings"
+    );
 }

@@ -1,6 +1,6 @@
 //! Low-precision matrix products: rows of activations, quantised as they come, times weights quantised long before.
 //!
-//! A layer's weights lie in panels of [`CHANNELS`] output channels; within a panel the inputs go by fours, the *quads*
+//! A layer's weights lie in panels of 16 output channels; within a panel the inputs go by fours, the *quads*
 //! that dot-product instructions take: 16 channels × 4 inputs are one block of 64 bytes. All kernels read this one
 //! layout, all of them sum exactly in 32 bits, and the arithmetic in floats before and after is written once: whatever
 //! a processor has, the result is the same to the last bit.
