@@ -131,7 +131,7 @@ const MACHINES: [Expected; 9] = [
         critical_c: 110.0,
         says: &[
             "no profile knows this SoC",
-            "without VNNI int8 is slower still",
+            "int8 is a setting away",
         ],
     },
     Expected {
