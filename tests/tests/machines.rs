@@ -143,7 +143,7 @@ const MACHINES: [Expected; 9] = [
         saver: "0-7",
         passive_c: 100.0,
         critical_c: 105.0,
-        says: &["2.3 times as slow"],
+        says: &["about half the time of an f32 step"],
     },
     Expected {
         machine: "generic-aarch64",
