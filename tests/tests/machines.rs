@@ -129,10 +129,7 @@ const MACHINES: [Expected; 9] = [
         saver: "0-7",
         passive_c: 90.0,
         critical_c: 110.0,
-        says: &[
-            "no profile knows this SoC",
-            "int8 is a setting away",
-        ],
+        says: &["no profile knows this SoC", "int8 is a setting away"],
     },
     Expected {
         machine: "generic-x86-64-vnni",
