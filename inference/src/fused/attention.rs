@@ -8,9 +8,8 @@ use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
-use super::graph::{Net, attribute, float, integer, new_node};
-use super::linear::floats;
-use super::op::{floats_mut, tract_op};
+use super::graph::{Cache, Net, attribute, float, integer, new_node, required, required_float};
+use super::op::{constant, floats, floats_mut, tract_op};
 use super::vector::{self, Strided};
 
 const KIND: &str = "VocarAttention";
@@ -113,66 +112,17 @@ fn matched(net: &Net, softmax: usize) -> Option<(Vec<usize>, NodeProto)> {
     Some((nodes, new_node(KIND, &inputs, &outputs, attributes)))
 }
 
-/// Concat of a state with the newest frames, and the Slice of its end that is the next state.
-struct Cache<'a> {
-    nodes: [usize; 2],
-    state: &'a String,
-    newest: &'a String,
-    successor: &'a String,
-}
-
-impl<'a> Cache<'a> {
-    fn of(net: &'a Net, joined: &str, kept: i64) -> Option<Cache<'a>> {
-        let concat = net.maker(joined, "Concat")?;
-        let [state, newest] = &net.node(concat)?.input[..] else {
-            return None;
-        };
-        if attribute(net.node(concat)?, "axis")? != [2] {
-            return None;
-        }
-        let slice = net.users(joined)?.into_iter().find(|&user| {
-            net.node(user).is_some_and(|node| {
-                node.op_type == "Slice" && net.users(joined).is_some_and(|u| u.len() == 2)
-            })
-        })?;
-        let [_, from, to, axis] = &net.node(slice)?.input[..] else {
-            return None;
-        };
-        let end = net.integers(to)?;
-        if net.integers(from)? != [-kept]
-            || end[..] < [i64::from(i32::MAX)][..]
-            || net.integers(axis)? != [2]
-        {
-            return None;
-        }
-        Some(Cache {
-            nodes: [concat, slice],
-            state,
-            newest,
-            successor: net.node(slice)?.output.first()?,
-        })
-    }
-}
-
 pub(super) fn register(onnx: &mut Onnx) {
     onnx.op_register
         .insert(KIND, |_: &ParsingContext, node: &NodeProto| {
-            let size = |name| -> TractResult<usize> {
-                let value = attribute(node, name).and_then(|values| values.first().copied());
-                Ok(value.with_context(|| format!("attribute {name}"))? as usize)
-            };
+            let size = |name| required(node, name).map(|value| value as usize);
             let shape = Shape {
                 heads: size("heads")?,
                 size: size("size")?,
                 chunk: size("chunk")?,
                 context: size("context")?,
             };
-            let scale = node
-                .attribute
-                .iter()
-                .find(|a| a.name == "scale")
-                .context("attribute scale")?
-                .f;
+            let scale = required_float(node, "scale")?;
             Ok((expand(Unwired { shape, scale }), vec![]))
         });
 }
@@ -249,8 +199,7 @@ impl Expansion for Unwired {
         model: &mut TypedModel,
         inputs: &[OutletId],
     ) -> TractResult<TVec<OutletId>> {
-        let bias = model.outlet_fact(inputs[3])?.konst.clone();
-        let bias = bias.with_context(|| format!("the bias of {prefix} is no constant"))?;
+        let bias = constant(prefix, model, inputs, 3)?;
         ensure!(bias.shape() == self.shape.bias(), "{prefix}: odd bias");
         let op = Attention {
             shape: self.shape,

@@ -8,9 +8,8 @@ use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
-use super::graph::{Net, attribute, integer, new_node};
-use super::linear::floats;
-use super::op::{floats_mut, tract_op};
+use super::graph::{Cache, Net, attribute, integer, new_node, required};
+use super::op::{constant, floats, floats_mut, tract_op};
 use super::vector;
 
 const KIND: &str = "VocarDepthwise";
@@ -42,18 +41,8 @@ fn matched(net: &Net, conv: usize) -> Option<(Vec<usize>, NodeProto)> {
     {
         return None;
     }
-    let concat = net.maker(joined, "Concat")?;
-    let [state, newest] = &net.node(concat)?.input[..] else {
-        return None;
-    };
-    let users = net.users(joined)?;
-    let slice = *users
-        .iter()
-        .find(|&&user| net.node(user).is_some_and(|node| node.op_type == "Slice"))?;
-    let [_, from, to, axis] = &net.node(slice)?.input[..] else {
-        return None;
-    };
-    let turned = net.maker(newest, "Transpose")?;
+    let cache = Cache::of(net, joined, taps - 1)?;
+    let turned = net.maker(cache.newest, "Transpose")?;
     let sigmoid = *net
         .users(output(conv)?)?
         .iter()
@@ -61,9 +50,7 @@ fn matched(net: &Net, conv: usize) -> Option<(Vec<usize>, NodeProto)> {
     let silu = net.only_user(output(sigmoid)?, "Mul")?;
     let back = net.only_user(output(silu)?, "Transpose")?;
     let as_wanted = [
-        attribute(net.node(concat)?, "axis")? == [2] && net.integers(axis)? == [2],
-        net.integers(from)? == [1 - taps] && net.integers(to)?[..] >= [i64::from(i32::MAX)][..],
-        users.len() == 2 && net.users(newest)?.len() == 1,
+        net.users(cache.newest)?.len() == 1,
         net.users(output(conv)?)?.len() == 2 && net.node(silu)?.input.contains(output(conv)?),
         attribute(net.node(turned)?, "perm")? == [0, 2, 1],
         attribute(net.node(back)?, "perm")? == [0, 2, 1],
@@ -71,20 +58,23 @@ fn matched(net: &Net, conv: usize) -> Option<(Vec<usize>, NodeProto)> {
     if as_wanted.contains(&false) {
         return None;
     }
-    let inputs = [net.node(turned)?.input.first()?, state, weight, bias].map(|name| &**name);
-    let outputs = [output(back)?, output(slice)?].map(|name| &**name);
+    let inputs = [net.node(turned)?.input.first()?, cache.state, weight, bias].map(|name| &**name);
+    let outputs = [output(back)?, cache.successor].map(|name| &**name);
     let attributes = vec![integer("channels", channels), integer("taps", taps)];
     let node = new_node(KIND, &inputs, &outputs, attributes);
-    Some((vec![turned, concat, slice, conv, sigmoid, silu, back], node))
+    Some((
+        [turned, conv, sigmoid, silu, back]
+            .into_iter()
+            .chain(cache.nodes)
+            .collect(),
+        node,
+    ))
 }
 
 pub(super) fn register(onnx: &mut Onnx) {
     onnx.op_register
         .insert(KIND, |_: &ParsingContext, node: &NodeProto| {
-            let size = |name| -> TractResult<usize> {
-                let value = attribute(node, name).and_then(|values| values.first().copied());
-                Ok(value.with_context(|| format!("attribute {name}"))? as usize)
-            };
+            let size = |name| required(node, name).map(|value| value as usize);
             Ok((
                 expand(Unwired {
                     channels: size("channels")?,
@@ -134,12 +124,7 @@ impl Expansion for Unwired {
         model: &mut TypedModel,
         inputs: &[OutletId],
     ) -> TractResult<TVec<OutletId>> {
-        let constant = |input: usize| -> TractResult<Arc<Tensor>> {
-            let fact = model.outlet_fact(inputs[input])?;
-            fact.konst
-                .clone()
-                .with_context(|| format!("input {input} of {prefix} is no constant"))
-        };
+        let constant = |input| constant(prefix, model, inputs, input);
         let (weight, bias) = (constant(2)?, constant(3)?);
         let weight = floats(&weight)?;
         let by_tap = (0..self.taps)

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
+use tract_onnx::tract_hir::internal::*;
 
 /// The nodes of a graph with an index over them.
 pub(super) struct Net {
@@ -79,11 +80,6 @@ impl Net {
         (!self.results.contains(tensor)).then_some(users)
     }
 
-    /// Whether a tensor is a result of the graph.
-    pub fn is_result(&self, tensor: &str) -> bool {
-        self.results.contains(tensor)
-    }
-
     /// Shape and element type of a constant.
     pub fn constant(&self, tensor: &str) -> Option<(&[i64], DataType)> {
         let constant = self.constants.get(tensor)?;
@@ -139,13 +135,7 @@ impl Net {
             new.name.clone_from(&node.name);
         }
         for &number in old {
-            if let Some(node) = self.nodes[number].take() {
-                for input in &node.input {
-                    if let Some(users) = self.used_by.get_mut(input) {
-                        users.retain(|&user| user != number);
-                    }
-                }
-            }
+            self.remove(number);
         }
         for output in &new.output {
             self.made_by.insert(output.clone(), last);
@@ -163,14 +153,14 @@ impl Net {
                 continue;
             };
             let needed = node.output.iter().any(|output| {
-                self.is_result(output)
+                self.results.contains(output)
                     || self
                         .used_by
                         .get(output)
                         .is_some_and(|users| !users.is_empty())
             });
             if !needed {
-                self.replace_by_nothing(number);
+                self.remove(number);
             }
         }
         graph.node = self.nodes.into_iter().flatten().collect();
@@ -180,7 +170,8 @@ impl Net {
         });
     }
 
-    fn replace_by_nothing(&mut self, number: usize) {
+    /// Takes a node out and forgets that it used its inputs.
+    fn remove(&mut self, number: usize) {
         if let Some(node) = self.nodes[number].take() {
             for input in &node.input {
                 if let Some(users) = self.used_by.get_mut(input) {
@@ -188,6 +179,43 @@ impl Net {
                 }
             }
         }
+    }
+}
+
+/// Frames kept from step to step along axis 2: the Concat of a state with the newest frames, and the Slice of its end
+/// that is the next state.
+pub(super) struct Cache<'a> {
+    pub nodes: [usize; 2],
+    pub state: &'a String,
+    pub newest: &'a String,
+    pub successor: &'a String,
+}
+
+impl<'a> Cache<'a> {
+    /// The cache behind a tensor that one more node uses, if it keeps so many frames.
+    pub fn of(net: &'a Net, joined: &str, kept: i64) -> Option<Cache<'a>> {
+        let concat = net.maker(joined, "Concat")?;
+        let [state, newest] = &net.node(concat)?.input[..] else {
+            return None;
+        };
+        let users = net.users(joined)?;
+        let is_slice = |user: &&usize| net.node(**user).is_some_and(|node| node.op_type == "Slice");
+        let slice = *users.iter().find(is_slice)?;
+        let [_, from, to, axis] = &net.node(slice)?.input[..] else {
+            return None;
+        };
+        let as_wanted = [
+            users.len() == 2,
+            attribute(net.node(concat)?, "axis")? == [2] && net.integers(axis)? == [2],
+            net.integers(from)? == [-kept],
+            net.integers(to)?[..] >= [i64::from(i32::MAX)][..],
+        ];
+        (!as_wanted.contains(&false)).then_some(Cache {
+            nodes: [concat, slice],
+            state,
+            newest,
+            successor: net.node(slice)?.output.first()?,
+        })
     }
 }
 
@@ -238,4 +266,19 @@ pub(super) fn attribute(node: &NodeProto, name: &str) -> Option<Vec<i64>> {
     } else {
         attribute.ints.clone()
     })
+}
+
+/// An attribute's only integer, for a node of ours.
+pub(super) fn required(node: &NodeProto, name: &str) -> TractResult<i64> {
+    let value = attribute(node, name).and_then(|values| values.first().copied());
+    value.with_context(|| format!("attribute {name}"))
+}
+
+/// An attribute's float, for a node of ours.
+pub(super) fn required_float(node: &NodeProto, name: &str) -> TractResult<f32> {
+    let attribute = node
+        .attribute
+        .iter()
+        .find(|attribute| attribute.name == name);
+    Ok(attribute.with_context(|| format!("attribute {name}"))?.f)
 }

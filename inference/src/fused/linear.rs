@@ -8,8 +8,8 @@ use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 use tract_onnx::tract_hir::internal::*;
 
-use super::graph::{Net, attribute, integer, new_node};
-use super::op::{floats_mut, tract_op};
+use super::graph::{Net, attribute, integer, new_node, required};
+use super::op::{constant, floats, floats_mut, tract_op};
 use crate::gemm::{
     Activation, Epilogue, GROUP, Int4Weights, Int8Weights, Rows, Tier, multiply, multiply_int4,
 };
@@ -238,8 +238,7 @@ impl Chain {
 pub(super) fn register(onnx: &mut Onnx) {
     onnx.op_register
         .insert(KIND, |_: &ParsingContext, node: &NodeProto| {
-            let value = |name| attribute(node, name).and_then(|values| values.first().copied());
-            let required = |name| value(name).with_context(|| format!("attribute {name}"));
+            let required = |name| required(node, name);
             let layer = Layer {
                 channels: required("channels")? as usize,
                 biased: required("biased")? != 0,
@@ -296,12 +295,7 @@ impl Expansion for Layer {
         model: &mut TypedModel,
         inputs: &[OutletId],
     ) -> TractResult<TVec<OutletId>> {
-        let constant = |input: usize| -> TractResult<Arc<Tensor>> {
-            let fact = model.outlet_fact(inputs[input])?;
-            fact.konst
-                .clone()
-                .with_context(|| format!("input {input} of {prefix} is no constant"))
-        };
+        let constant = |input| constant(prefix, model, inputs, input);
         let (weight, scale) = (constant(1)?, constant(2)?);
         let (weights, width) = match self.bits {
             8 => self.int8(&weight, floats(&scale)?)?,
@@ -502,7 +496,3 @@ impl Linear {
 }
 
 tract_op!(Linear);
-
-pub(super) fn floats(tensor: &Tensor) -> TractResult<&[f32]> {
-    tensor.try_as_plain_ram()?.as_slice::<f32>()
-}

@@ -1,5 +1,9 @@
 //! What every operator of ours needs to be one of tract's.
 
+use std::sync::Arc;
+
+use tract_onnx::tract_hir::internal::*;
+
 /// Implements the traits of a tract operator for a type with `name()`, `run(inputs)` and `facts(inputs)`, and without state.
 macro_rules! tract_op {
     ($op:ty) => {
@@ -42,6 +46,22 @@ macro_rules! floats_mut {
     ($tensor:expr) => {
         $tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?
     };
+}
+
+/// The floats of a tensor.
+pub(super) fn floats(tensor: &Tensor) -> TractResult<&[f32]> {
+    tensor.try_as_plain_ram()?.as_slice::<f32>()
+}
+
+/// The value of an input that has to be constant.
+pub(super) fn constant(
+    prefix: &str,
+    model: &TypedModel,
+    inputs: &[OutletId],
+    input: usize,
+) -> TractResult<Arc<Tensor>> {
+    let value = model.outlet_fact(inputs[input])?.konst.clone();
+    value.with_context(|| format!("input {input} of {prefix} is no constant"))
 }
 
 pub(super) use {floats_mut, tract_op};

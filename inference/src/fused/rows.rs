@@ -7,9 +7,8 @@ use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 use tract_onnx::tract_hir::internal::*;
 
-use super::graph::{Net, attribute, float, new_node};
-use super::linear::floats;
-use super::op::{floats_mut, tract_op};
+use super::graph::{Net, attribute, float, new_node, required_float};
+use super::op::{constant, floats, floats_mut, tract_op};
 use super::vector;
 
 const NORM: &str = "VocarLayerNorm";
@@ -70,12 +69,7 @@ fn softmax(net: &Net, number: usize, kind: &str) -> Option<NodeProto> {
 pub(super) fn register(onnx: &mut Onnx) {
     onnx.op_register
         .insert(NORM, |_: &ParsingContext, node: &NodeProto| {
-            let epsilon = node
-                .attribute
-                .iter()
-                .find(|a| a.name == "epsilon")
-                .context("epsilon")?
-                .f;
+            let epsilon = required_float(node, "epsilon")?;
             Ok((expand(Norm { epsilon }), vec![]))
         });
     onnx.op_register.insert(SOFTMAX, |_, _| {
@@ -124,13 +118,8 @@ impl Expansion for Norm {
         model: &mut TypedModel,
         inputs: &[OutletId],
     ) -> TractResult<TVec<OutletId>> {
-        let constant = |input: usize| -> TractResult<Arc<[f32]>> {
-            let fact = model.outlet_fact(inputs[input])?;
-            let values = fact
-                .konst
-                .as_ref()
-                .with_context(|| format!("input {input} of {prefix} is no constant"))?;
-            Ok(floats(values)?.into())
+        let constant = |input| -> TractResult<Arc<[f32]>> {
+            Ok(floats(&*constant(prefix, model, inputs, input)?)?.into())
         };
         let op = LayerNorm {
             gain: constant(1)?,
