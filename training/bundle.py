@@ -10,13 +10,14 @@ import numpy as np
 
 #: The bundle that this recipe writes.
 BUNDLE = Path(__file__).resolve().parent.parent / "models" / "speech-en"
-#: Every file that the manifest vouches for.
-FILES = ("am-f32.onnx", "am-int8.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv")
+#: Every file that the manifest vouches for; the last is there once `vocar-compress quantise` has written it.
+FILES = ("am-f32.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv", "am-mixed.onnx")
 
 
 def hashes(bundle: Path) -> str:
     """The lines of `[files]`, taken from the files as they lie there."""
-    return "\n".join(f'"{name}" = "{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}"' for name in FILES)
+    there = [name for name in FILES if (bundle / name).exists()]
+    return "\n".join(f'"{name}" = "{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}"' for name in there)
 
 
 def rehash(bundle: Path) -> None:

@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument(
         "--checkpoint", type=Path, help="a stageN.pt of training.train; without it the bundle's ONNX model"
     )
-    parser.add_argument("--model", default="am-f32.onnx", help="file in the bundle: am-f32.onnx or am-int8.onnx")
+    parser.add_argument("--model", default="am-f32.onnx", help="file in the bundle: am-f32.onnx or am-mixed.onnx")
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--prior-scale", type=float, default=0.6, help="used for models trained by cross-entropy alone")
     parser.add_argument("--limit", type=int, help="only so many utterances of each corpus, for a quick look")

@@ -13,6 +13,8 @@ pub struct Row {
     pub median: Duration,
     /// 95th percentile.
     pub p95: Duration,
+    /// Most memory that the process has held until then, bytes; nought where the system does not tell.
+    pub peak: u64,
 }
 
 /// Runs a network so often and times each run; the first tenth warms up.
@@ -43,7 +45,16 @@ pub fn time(path: &Path, operators: Operators, steps: usize) -> Result<Row, Engi
     Ok(Row {
         median: times[times.len() / 2],
         p95: times[times.len() * 95 / 100],
+        peak: peak(),
     })
+}
+
+/// Most memory that this process has held, bytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    1024 * kilobytes.unwrap_or(0)
 }
 
 /// Bytes a second that one thread reads from memory: the best of a few passes over 256 MB.

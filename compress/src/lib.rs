@@ -1,11 +1,15 @@
 //! Makes ONNX networks smaller: ONNX in, ONNX out, in forms that other runtimes execute, too.
 //!
-//! * [`quantise`]: constant matrix products in int8 or int4.
+//! * [`quantise`]: constant matrix products in half floats, int8 or int4.
+//! * [`halves`]: all other constants as half floats.
+//! * [`bundle`]: a smaller network beside the float one of a bundle.
 //! * [`plan`]: which layer gets which precision, within a budget.
 //! * [`bench`](mod@bench): how long a network takes with our engine and with stock tract, beside what memory allows.
 
 pub mod bench;
+pub mod bundle;
 mod file;
+pub mod halves;
 pub mod plan;
 pub mod quantise;
 

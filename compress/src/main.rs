@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+use vocar_compress::halves::halve_the_rest;
 use vocar_compress::plan::{self, Plan, Width};
 use vocar_compress::quantise::{Bits, quantise};
-use vocar_compress::{bench, read, write};
+use vocar_compress::{bench, bundle, read, write};
 use vocar_inference::gemm::Tier;
-use vocar_inference::{Bundle, Operators};
+use vocar_inference::{Bundle, Operators, Precision};
 use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 
@@ -23,15 +26,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write constant matrix products in int8 or int4.
+    /// Write constant matrix products in half floats, int8 or int4.
     Quantise {
-        /// The float network.
+        /// The float network: a file, or a bundle that has one.
         input: PathBuf,
-        /// The file to write.
+        /// The file to write, or a bundle, which gets it as its network of that precision.
         output: PathBuf,
         /// Bits of a weight.
         #[arg(long, value_enum, default_value = "8")]
         bits: Weight,
+        /// Store what is left in floats as half floats.
+        #[arg(long, conflicts_with = "plan")]
+        halve_the_rest: bool,
         /// Leave layers whose name contains this as they are; may be given more than once.
         #[arg(long, value_name = "PART")]
         keep: Vec<String>,
@@ -54,7 +60,8 @@ enum Command {
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
     },
-    /// Time one step of networks with our operators and with stock tract's, on one thread.
+    /// Time one step of networks with our operators and with stock tract's, on one thread. Memory is the process's: for that of
+    /// one network give it alone, with --ours-only.
     Bench {
         /// ONNX files.
         #[arg(required = true)]
@@ -70,6 +77,8 @@ enum Command {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Weight {
+    #[value(name = "16")]
+    Sixteen,
     #[value(name = "8")]
     Eight,
     #[value(name = "4")]
@@ -88,9 +97,10 @@ fn main() -> ExitCode {
             input,
             output,
             bits,
+            halve_the_rest,
             keep,
             ..
-        } => run_quantise(&input, &output, bits, &keep),
+        } => run_quantise(&input, &output, bits, halve_the_rest, &keep),
         Command::Plan {
             bundle,
             recordings,
@@ -114,43 +124,73 @@ fn main() -> ExitCode {
 }
 
 fn run_quantise(
-    input: &PathBuf,
-    output: &PathBuf,
+    input: &Path,
+    output: &Path,
     bits: Weight,
+    rest: bool,
     keep: &[String],
 ) -> Result<(), Box<dyn Error>> {
-    let mut model = read(input)?;
-    let bits = match bits {
-        Weight::Eight => Bits::Eight,
-        Weight::Four => Bits::Four,
+    let mut model = floats(input)?;
+    let before = model.encoded_len();
+    let (bits, precision) = match bits {
+        Weight::Sixteen => (Bits::Sixteen, None),
+        Weight::Eight => (Bits::Eight, Some(Precision::Int8)),
+        Weight::Four => (Bits::Four, Some(Precision::Mixed)),
     };
     let report =
         quantise(&mut model, bits, keep).map_err(|e| format!("{}: {e}", input.display()))?;
-    write(output, &model)?;
+    if rest {
+        halve_the_rest(&mut model);
+    }
     for (layer, reason) in &report.kept {
         println!("kept {layer}: {reason}");
     }
-    let (before, after) = (
-        std::fs::metadata(input)?.len(),
-        std::fs::metadata(output)?.len(),
-    );
     println!(
-        "{} layers of {}; {before} -> {after} bytes, {:.2} times smaller",
+        "{} layers of {}",
         report.quantised.len(),
         report.quantised.len() + report.kept.len(),
-        before as f64 / after as f64
     );
-    Ok(())
+    put(output, precision, &model, before)
 }
 
 fn run_planned(input: &Path, output: &Path, plan: &Path) -> Result<(), Box<dyn Error>> {
-    let mut model = read(input)?;
+    let mut model = floats(input)?;
+    let before = model.encoded_len();
     Plan::load(plan)?.apply(&mut model)?;
-    write(output, &model)?;
+    put(output, Some(Precision::Mixed), &model, before)
+}
+
+/// The float network of a file or a bundle.
+fn floats(input: &Path) -> Result<ModelProto, Box<dyn Error>> {
+    Ok(if input.is_dir() {
+        bundle::floats(input)?
+    } else {
+        read(input)?
+    })
+}
+
+/// Writes a network as a file or into a bundle, and says how large it is.
+fn put(
+    output: &Path,
+    precision: Option<Precision>,
+    model: &ModelProto,
+    before: usize,
+) -> Result<(), Box<dyn Error>> {
+    let file = match precision {
+        Some(precision) if output.is_dir() => bundle::add(output, precision, model)?,
+        None if output.is_dir() => {
+            return Err("a bundle has no place for half floats; give a file to write".into());
+        }
+        _ => {
+            write(output, model)?;
+            output.to_owned()
+        }
+    };
+    let after = model.encoded_len();
     println!(
-        "{} -> {} bytes",
-        std::fs::metadata(input)?.len(),
-        std::fs::metadata(output)?.len()
+        "{}: {before} -> {after} bytes, {:.2} times smaller",
+        file.display(),
+        before as f64 / after as f64
     );
     Ok(())
 }
@@ -178,7 +218,7 @@ fn run_plan(
     }
     let plan = plan::find(bundle, heard, budget, &mut |line| eprintln!("{line}"))?;
     std::fs::write(output, plan.to_toml()).map_err(|e| format!("{}: {e}", output.display()))?;
-    for width in [Width::Int4, Width::Int8, Width::F32] {
+    for width in Width::ALL {
         println!(
             "{width:?}: {} layers",
             plan.layers.values().filter(|one| **one == width).count()
@@ -189,6 +229,14 @@ fn run_plan(
         plan.measured,
         output.display()
     );
+    if plan.measured > budget {
+        return Err(format!(
+            "{budget} nats a frame cannot be kept: {:.5} with every layer in floats is the best; the plan that was written \
+             is that one",
+            plan.measured
+        )
+        .into());
+    }
     Ok(())
 }
 
@@ -205,34 +253,42 @@ fn samples(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
 }
 
 fn run_bench(models: &[PathBuf], steps: usize, ours_only: bool) -> Result<(), Box<dyn Error>> {
+    let engines = [
+        ("ours", Operators::Fused),
+        ("stock tract", Operators::Stock),
+    ];
+    let mut rows = Vec::new();
+    for model in models {
+        let bytes = std::fs::metadata(model)
+            .map_err(|e| format!("{}: {e}", model.display()))?
+            .len();
+        for (name, operators) in engines {
+            if ours_only && operators == Operators::Stock {
+                continue;
+            }
+            rows.push((model, name, bytes, bench::time(model, operators, steps)?));
+        }
+    }
+    // Last, since it takes more memory than any network.
     let bandwidth = bench::bandwidth();
     println!(
         "kernels: {}; one thread reads {:.1} GB/s from memory",
         Tier::best(),
         bandwidth / 1e9
     );
-    println!("| network | engine | median ms | p95 ms | bytes | floor by memory, ms |");
-    println!("|---|---|---|---|---|---|");
-    for model in models {
-        let bytes = std::fs::metadata(model)
-            .map_err(|e| format!("{}: {e}", model.display()))?
-            .len();
-        for (name, operators) in [
-            ("ours", Operators::Fused),
-            ("stock tract", Operators::Stock),
-        ] {
-            if ours_only && operators == Operators::Stock {
-                continue;
-            }
-            let row = bench::time(model, operators, steps)?;
-            println!(
-                "| {} | {name} | {:.3} | {:.3} | {bytes} | {:.3} |",
-                model.file_name().unwrap_or_default().display(),
-                1e3 * row.median.as_secs_f64(),
-                1e3 * row.p95.as_secs_f64(),
-                1e3 * bytes as f64 / bandwidth
-            );
-        }
+    println!(
+        "| network | engine | median ms | p95 ms | bytes | floor by memory, ms | most memory so far, MB |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for (model, engine, bytes, row) in rows {
+        println!(
+            "| {} | {engine} | {:.3} | {:.3} | {bytes} | {:.3} | {:.1} |",
+            model.file_name().unwrap_or_default().display(),
+            1e3 * row.median.as_secs_f64(),
+            1e3 * row.p95.as_secs_f64(),
+            1e3 * bytes as f64 / bandwidth,
+            row.peak as f64 / 1e6
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Mixed precision: which layer gets int4, int8 or floats.
+//! Mixed precision: which layer gets int4, int8, half floats or floats.
 //!
 //! How much a layer suffers is measured on recordings: the network with that layer alone quantised against the floats, by the
 //! mean Kullback-Leibler divergence of its posteriors, nats a frame. From all layers in int4, layers are raised one after
@@ -13,7 +13,8 @@ use tract_onnx::pb::ModelProto;
 use vocar_inference::{AcousticModel, Bundle, EngineError, Precision, TractEngine};
 use vocar_speech::dictation::{ScoresError, acoustic_scores};
 
-use crate::file::{FileError, read, write};
+use crate::file::{FileError, read};
+use crate::halves::halve_the_rest;
 use crate::quantise::{Bits, Layer, QuantiseError, layers, quantise_each};
 
 /// Precision of a layer.
@@ -24,15 +25,21 @@ pub enum Width {
     Int4,
     /// Eight bits, a scale for each output.
     Int8,
+    /// Stored as half floats, computed in floats.
+    F16,
     /// As it was.
     F32,
 }
 
 impl Width {
+    /// All of them, the smallest first.
+    pub const ALL: [Width; 4] = [Width::Int4, Width::Int8, Width::F16, Width::F32];
+
     fn bits(self) -> Option<Bits> {
         match self {
             Width::Int4 => Some(Bits::Four),
             Width::Int8 => Some(Bits::Eight),
+            Width::F16 => Some(Bits::Sixteen),
             Width::F32 => None,
         }
     }
@@ -40,7 +47,8 @@ impl Width {
     fn raised(self) -> Option<Width> {
         match self {
             Width::Int4 => Some(Width::Int8),
-            Width::Int8 => Some(Width::F32),
+            Width::Int8 => Some(Width::F16),
+            Width::F16 => Some(Width::F32),
             Width::F32 => None,
         }
     }
@@ -54,6 +62,9 @@ pub struct Plan {
     pub budget: f64,
     /// Divergence that was measured.
     pub measured: f64,
+    /// Whether what is left in floats is stored as half floats.
+    #[serde(default)]
+    pub halve_the_rest: bool,
     /// Precision of each layer by its name. A layer that is not listed stays as it is.
     pub layers: BTreeMap<String, Width>,
 }
@@ -75,7 +86,7 @@ pub enum PlanError {
     Scores(#[from] ScoresError),
     /// The text is no plan.
     #[error(
-        "{file}: {problem}; a plan has `budget`, `measured` and a table `[layers]` of \"int4\", \"int8\" or \"f32\""
+        "{file}: {problem}; a plan has `budget`, `measured` and a table `[layers]` of \"int4\", \"int8\", \"f16\" or \"f32\""
     )]
     Text {
         /// Which file.
@@ -133,6 +144,9 @@ impl Plan {
         quantise_each(model, |layer| {
             self.layers.get(layer).and_then(|width| width.bits())
         })?;
+        if self.halve_the_rest {
+            halve_the_rest(model);
+        }
         Ok(())
     }
 }
@@ -144,7 +158,6 @@ struct Trial {
     recordings: Vec<Vec<f32>>,
     /// Log posteriors of the float network on each.
     reference: Vec<Vec<f32>>,
-    folder: tempfile::TempDir,
 }
 
 impl Trial {
@@ -153,27 +166,22 @@ impl Trial {
         let floats =
             floats.ok_or_else(|| PlanError::Bundle("the bundle has no f32 network".into()))?;
         let model = read(&bundle.path(floats))?;
-        let folder = tempfile::tempdir()
-            .map_err(|e| PlanError::Bundle(format!("no temporary folder: {e}")))?;
         let mut trial = Trial {
             bundle,
             model,
             recordings,
             reference: Vec::new(),
-            folder,
         };
-        trial.reference = trial.posteriors(&trial.model)?;
+        trial.reference = trial.posteriors(trial.model.clone())?;
         if trial.reference.iter().all(Vec::is_empty) {
             return Err(PlanError::Silent);
         }
         Ok(trial)
     }
 
-    fn posteriors(&self, model: &ModelProto) -> Result<Vec<Vec<f32>>, PlanError> {
-        let path = self.folder.path().join("trial.onnx");
-        write(&path, model)?;
+    fn posteriors(&self, model: ModelProto) -> Result<Vec<Vec<f32>>, PlanError> {
         let manifest = self.bundle.manifest();
-        let engine = TractEngine::load(&path, manifest)?;
+        let engine = TractEngine::new(model, "the planned network", manifest)?;
         let network = AcousticModel::with_engine(
             Box::new(engine),
             Precision::F32,
@@ -183,24 +191,29 @@ impl Trial {
         self.recordings.iter().map(heard).collect()
     }
 
-    /// Divergence of the network with these layers, nats a frame.
-    fn divergence(&self, widths: &BTreeMap<String, Width>) -> Result<f64, PlanError> {
-        if widths.values().all(|width| *width == Width::F32) {
-            return Ok(0.0);
-        }
+    /// Divergence of the planned network, nats a frame.
+    fn divergence(&self, plan: &Plan) -> Result<f64, PlanError> {
         let mut model = self.model.clone();
-        quantise_each(&mut model, |layer| {
-            widths.get(layer).and_then(|width| width.bits())
-        })?;
+        plan.apply(&mut model)?;
         let columns = self.columns();
         let (mut total, mut frames) = (0.0, 0);
-        for (one, other) in self.reference.iter().zip(self.posteriors(&model)?) {
+        for (one, other) in self.reference.iter().zip(self.posteriors(model)?) {
             for (one, other) in one.chunks_exact(columns).zip(other.chunks_exact(columns)) {
                 total += kullback_leibler(one, other);
                 frames += 1;
             }
         }
         Ok(total / f64::from(frames.max(1)))
+    }
+
+    /// Divergence with one layer alone in this width.
+    fn alone(&self, layer: &Layer, width: Width) -> Result<f64, PlanError> {
+        self.divergence(&Plan {
+            budget: 0.0,
+            measured: 0.0,
+            halve_the_rest: false,
+            layers: BTreeMap::from([(layer.name.clone(), width)]),
+        })
     }
 
     fn columns(&self) -> usize {
@@ -243,8 +256,8 @@ fn kullback_leibler(reference: &[f32], other: &[f32]) -> f64 {
 struct Candidate {
     layer: Layer,
     width: Width,
-    /// Divergence with this layer alone in int4, int8 and floats.
-    alone: [f64; 3],
+    /// Divergence with this layer alone in each width.
+    alone: [f64; Width::ALL.len()],
 }
 
 impl Candidate {
@@ -261,7 +274,7 @@ impl Candidate {
 }
 
 /// Finds a plan for a bundle's float network whose divergence on the recordings (16 kHz mono) is at most `budget` nats a
-/// frame; tells `progress` what it does.
+/// frame, or the nearest there is; tells `progress` what it does. What no layer holds is stored as half floats.
 ///
 /// # Errors
 /// [`PlanError`] when the bundle has no float network or a recording cannot be heard.
@@ -274,37 +287,41 @@ pub fn find(
     let trial = Trial::new(bundle, recordings)?;
     let mut candidates = Vec::new();
     for layer in layers(&trial.model) {
-        let alone = |width: Width| trial.divergence(&BTreeMap::from([(layer.name.clone(), width)]));
-        let eight = alone(Width::Int8)?;
+        let alone = |width: Width| trial.alone(&layer, width);
+        let (eight, sixteen) = (alone(Width::Int8)?, alone(Width::F16)?);
         let (width, four) = if layer.fits_int4() {
             (Width::Int4, alone(Width::Int4)?)
         } else {
             (Width::Int8, eight)
         };
         progress(&format!(
-            "{}: int4 {four:.5}, int8 {eight:.5} nats a frame",
+            "{}: int4 {four:.5}, int8 {eight:.5}, f16 {sixteen:.5} nats a frame",
             layer.name
         ));
         candidates.push(Candidate {
             layer,
             width,
-            alone: [four, eight, 0.0],
+            alone: [four, eight, sixteen, 0.0],
         });
     }
     while candidates.iter().map(Candidate::now).sum::<f64>() > budget && raise(&mut candidates) {}
     loop {
-        let layers: BTreeMap<String, Width> = candidates
-            .iter()
-            .map(|one| (one.layer.name.clone(), one.width))
-            .collect();
-        let measured = trial.divergence(&layers)?;
-        progress(&format!("{measured:.5} nats a frame, {} allowed", budget));
-        if measured <= budget || !raise(&mut candidates) {
-            return Ok(Plan {
-                budget,
-                measured,
-                layers,
-            });
+        let mut plan = Plan {
+            budget,
+            measured: 0.0,
+            halve_the_rest: true,
+            layers: candidates
+                .iter()
+                .map(|one| (one.layer.name.clone(), one.width))
+                .collect(),
+        };
+        plan.measured = trial.divergence(&plan)?;
+        progress(&format!(
+            "{:.5} nats a frame, {budget} allowed",
+            plan.measured
+        ));
+        if plan.measured <= budget || !raise(&mut candidates) {
+            return Ok(plan);
         }
     }
 }
@@ -350,8 +367,8 @@ mod tests {
             alone,
         };
         let mut candidates = vec![
-            candidate("wide", 320, [0.3, 0.1, 0.0]),
-            candidate("narrow", 32, [0.2, 0.1, 0.0]),
+            candidate("wide", 320, [0.3, 0.1, 0.01, 0.0]),
+            candidate("narrow", 32, [0.2, 0.1, 0.01, 0.0]),
         ];
         assert!(raise(&mut candidates));
         assert_eq!(
@@ -371,6 +388,7 @@ mod tests {
         let plan = Plan {
             budget: 0.5,
             measured: 0.25,
+            halve_the_rest: true,
             layers,
         };
         let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,8 @@
 //!
 //! int8 is written as DynamicQuantizeLinear, MatMulInteger, Cast and Mul, with a scale for each output channel; int4 as
 //! MatMulNBits of the domain `com.microsoft`, in groups of 32 inputs. Both are symmetric; activations are quantised while
-//! the network runs. What is no product with a constant matrix stays as it is.
+//! the network runs. In 16 bits a weight is stored as half floats with a Cast, and the product is computed in floats. What is
+//! no product with a constant matrix stays as it is; [`crate::halves`] makes it smaller, too.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,6 +13,8 @@ use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
 };
 
+use crate::halves::halve;
+
 /// Inputs that share a scale in int4.
 const GROUP: usize = 32;
 const MICROSOFT: &str = "com.microsoft";
@@ -19,6 +22,8 @@ const MICROSOFT: &str = "com.microsoft";
 /// Bits of a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bits {
+    /// Half floats.
+    Sixteen,
     /// A scale for each output channel.
     Eight,
     /// A scale for each 32 inputs of an output channel.
@@ -52,7 +57,7 @@ pub enum QuantiseError {
     Weight(String),
 }
 
-/// Quantises every product with a constant matrix but those whose name contains one of `keep`.
+/// Writes every product with a constant matrix in fewer bits but those whose name contains one of `keep`.
 ///
 /// # Errors
 /// [`QuantiseError`]; the network is then unchanged.
@@ -82,6 +87,7 @@ impl Layer {
         let count = self.inputs * self.outputs;
         match bits {
             None => 4 * count,
+            Some(Bits::Sixteen) => 2 * count,
             Some(Bits::Eight) => count + 4 * self.outputs,
             Some(Bits::Four) => count / 2 + 4 * count.div_ceil(GROUP),
         }
@@ -131,6 +137,7 @@ pub fn quantise_each(
     let mut work = Work::of(graph);
     let mut nodes = Vec::new();
     let mut four = false;
+    let mut stored_halves = HashSet::new();
     for node in &graph.node {
         let weight = (node.op_type == "MatMul")
             .then(|| work.weight(node))
@@ -158,6 +165,10 @@ pub fn quantise_each(
         let weight = weight.read()?;
         four |= bits == Bits::Four;
         match bits {
+            Bits::Sixteen => {
+                stored_halves.insert(weight.name.clone());
+                nodes.push(node.clone());
+            }
             Bits::Eight => work.int8(node, &weight, &mut nodes),
             Bits::Four => work.int4(node, &weight, &mut nodes),
         }
@@ -189,6 +200,7 @@ pub fn quantise_each(
         graph
             .initializer
             .retain(|weight| used.contains(&weight.name) || results.contains(&weight.name));
+        halve(graph, |weight| stored_halves.contains(&weight.name));
     }
     if four && model.opset_import.iter().all(|set| set.domain != MICROSOFT) {
         model.opset_import.push(OperatorSetIdProto {
@@ -216,16 +228,7 @@ struct Matrix {
 
 impl Weight<'_> {
     fn read(&self) -> Result<Matrix, QuantiseError> {
-        let values = match &self.tensor.float_data[..] {
-            [] => {
-                let (values, _) = self.tensor.raw_data.as_chunks::<4>();
-                values
-                    .iter()
-                    .map(|&bytes| f32::from_le_bytes(bytes))
-                    .collect()
-            }
-            values => values.to_vec(),
-        };
+        let values = values_of(self.tensor);
         if values.len() != self.inputs * self.outputs
             || values.iter().any(|value| !value.is_finite())
         {
@@ -238,6 +241,18 @@ impl Weight<'_> {
             values,
         })
     }
+}
+
+/// Values of a constant of floats that lie in the file.
+pub(crate) fn values_of(tensor: &TensorProto) -> Vec<f32> {
+    if !tensor.float_data.is_empty() {
+        return tensor.float_data.clone();
+    }
+    let (values, _) = tensor.raw_data.as_chunks::<4>();
+    values
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes))
+        .collect()
 }
 
 /// A graph on its way.
@@ -436,9 +451,9 @@ fn int4_scale(values: &[f32]) -> f32 {
         .unwrap_or(0.0)
 }
 
-fn operator(kind: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+/// A node without a name: its outputs have theirs, and names fill files.
+pub(crate) fn operator(kind: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
     NodeProto {
-        name: format!("{}.{kind}", outputs[0]),
         op_type: kind.into(),
         input: inputs.iter().map(|&name| name.to_owned()).collect(),
         output: outputs.iter().map(|&name| name.to_owned()).collect(),
@@ -446,7 +461,7 @@ fn operator(kind: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
     }
 }
 
-fn attribute(name: &str, value: i64) -> AttributeProto {
+pub(crate) fn attribute(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         name: name.into(),
         r#type: AttributeType::Int as i32,
@@ -455,7 +470,7 @@ fn attribute(name: &str, value: i64) -> AttributeProto {
     }
 }
 
-fn raw(name: &str, kind: DataType, shape: &[i64], bytes: Vec<u8>) -> TensorProto {
+pub(crate) fn raw(name: &str, kind: DataType, shape: &[i64], bytes: Vec<u8>) -> TensorProto {
     TensorProto {
         name: name.into(),
         data_type: kind as i32,
@@ -465,7 +480,7 @@ fn raw(name: &str, kind: DataType, shape: &[i64], bytes: Vec<u8>) -> TensorProto
     }
 }
 
-fn floats(name: &str, shape: &[i64], values: &[f32]) -> TensorProto {
+pub(crate) fn floats(name: &str, shape: &[i64], values: &[f32]) -> TensorProto {
     let bytes = values
         .iter()
         .flat_map(|value| value.to_le_bytes())

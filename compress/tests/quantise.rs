@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tract_onnx::pb::ModelProto;
+use vocar_compress::bundle;
+use vocar_compress::halves::halve_the_rest;
 use vocar_compress::plan::{Width, find};
 use vocar_compress::quantise::{Bits, quantise};
 use vocar_compress::{read, write};
-use vocar_inference::{Bundle, Network, Operators};
+use vocar_inference::{Bundle, Network, Operators, Precision};
 use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 
@@ -56,10 +58,15 @@ fn each_precision_is_as_small_and_as_close_as_it_should_be() {
     let folder = TempDir::new().unwrap();
     let floats = scores(&shipped(), Operators::Stock);
     let size = |path: &Path| std::fs::metadata(path).unwrap().len() as f64;
-    for (bits, smaller, close) in [(Bits::Eight, 3.3, 0.1), (Bits::Four, 5.0, 0.6)] {
+    for (bits, fused, smaller, close) in [
+        (Bits::Sixteen, 0, 1.9, 0.01),
+        (Bits::Eight, 50, 3.6, 0.1),
+        (Bits::Four, 50, 6.2, 0.6),
+    ] {
         let mut model = read(&shipped()).unwrap();
         let report = quantise(&mut model, bits, &[]).unwrap();
         assert_eq!((report.quantised.len(), report.kept.len()), (50, 0));
+        halve_the_rest(&mut model);
         let path = folder.path().join("small.onnx");
         write(&path, &model).unwrap();
         assert!(
@@ -69,8 +76,9 @@ fn each_precision_is_as_small_and_as_close_as_it_should_be() {
         );
         let difference = mean_difference(&scores(&path, Operators::Fused), &floats);
         assert!(difference < close, "{bits:?}: {difference}");
-        let fused = Network::load(&path, Operators::Fused).unwrap().operators();
-        assert_eq!(fused["VocarLinear"], 50, "{fused:?}");
+        let found = Network::load(&path, Operators::Fused).unwrap().operators();
+        let linear = found.get("VocarLinear").copied().unwrap_or(0);
+        assert_eq!(linear, fused, "{found:?}");
     }
 }
 
@@ -159,10 +167,12 @@ fn a_plan_keeps_its_budget_and_makes_a_network_between_int4_and_int8() {
         std::fs::metadata(&path).unwrap().len()
     };
     let int8 = size("int8.onnx", &|model| {
-        drop(quantise(model, Bits::Eight, &[]).unwrap())
+        quantise(model, Bits::Eight, &[]).unwrap();
+        halve_the_rest(model);
     });
     let int4 = size("int4.onnx", &|model| {
-        drop(quantise(model, Bits::Four, &[]).unwrap())
+        quantise(model, Bits::Four, &[]).unwrap();
+        halve_the_rest(model);
     });
     let mixed = size("mixed.onnx", &|model| plan.apply(model).unwrap());
     assert!(int4 < mixed && mixed < int8, "{int4} {mixed} {int8}");
@@ -181,4 +191,30 @@ fn a_plan_keeps_its_budget_and_makes_a_network_between_int4_and_int8() {
         find(bundle(), vec![], budget, &mut |_| {}).is_err(),
         "no recordings"
     );
+}
+
+#[test]
+fn a_bundle_gets_a_smaller_network_and_stays_sound() {
+    let folder = TempDir::new().unwrap();
+    for file in std::fs::read_dir(shipped().parent().unwrap()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
+    let manifest = || std::fs::read_to_string(folder.path().join("manifest.toml")).unwrap();
+    let before = manifest();
+    let mut model = bundle::floats(folder.path()).unwrap();
+    quantise(&mut model, Bits::Eight, &[]).unwrap();
+    let path = bundle::add(folder.path(), Precision::Int8, &model).unwrap();
+    assert_eq!(path.file_name().unwrap(), "am-int8.onnx");
+    assert_eq!(comments(&before), comments(&manifest()));
+    let bundle = Bundle::open(folder.path()).unwrap();
+    assert!(bundle.precisions().any(|one| one == Precision::Int8));
+}
+
+#[test]
+fn a_bundle_without_floats_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let refused = bundle::floats(folder.path()).unwrap_err().to_string();
+    assert!(refused.contains("manifest.toml"), "{refused}");
 }

@@ -93,6 +93,7 @@ pub const fn advised(choice: &vocar_hw::Choice) -> Precision {
     match choice.precision {
         vocar_hw::Precision::F32 => Precision::F32,
         vocar_hw::Precision::Int8 => Precision::Int8,
+        vocar_hw::Precision::Mixed => Precision::Mixed,
     }
 }
 
@@ -101,6 +102,7 @@ const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
         PrecisionChoice::Auto => advised,
         PrecisionChoice::F32 => Precision::F32,
         PrecisionChoice::Int8 => Precision::Int8,
+        PrecisionChoice::Mixed => Precision::Mixed,
     }
 }
 

@@ -155,8 +155,7 @@ fn available(bundle: &Bundle, wanted: Precision) -> Precision {
     bundle
         .precisions()
         .find(|there| *there == wanted)
-        .or_else(|| bundle.precisions().last())
-        .unwrap_or(wanted)
+        .unwrap_or_else(|| bundle.lightest())
 }
 
 fn spell(bundle: &Bundle, words: &WordGraph) -> Result<(Lexicon, Arc<DecodingGraph>), EarsError> {

@@ -12,6 +12,8 @@ pub enum Precision {
     F32,
     /// 8-bit weights, activations quantised as they come.
     Int8,
+    /// 4-bit or 8-bit weights, layer by layer as a plan says, activations quantised as they come.
+    Mixed,
 }
 
 impl fmt::Display for Precision {
@@ -19,6 +21,7 @@ impl fmt::Display for Precision {
         f.write_str(match self {
             Precision::F32 => "f32",
             Precision::Int8 => "int8",
+            Precision::Mixed => "mixed",
         })
     }
 }

@@ -132,6 +132,11 @@ impl Bundle {
     pub fn precisions(&self) -> impl Iterator<Item = Precision> + '_ {
         self.manifest.acoustic.models.keys().copied()
     }
+
+    /// The lightest of them.
+    pub fn lightest(&self) -> Precision {
+        self.precisions().last().unwrap_or(Precision::F32)
+    }
 }
 
 fn read_manifest(dir: &Path, path: &Path) -> Result<String, BundleError> {

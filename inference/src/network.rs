@@ -2,8 +2,10 @@
 //! [`AcousticModel`](crate::AcousticModel).
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use crate::engine::EngineError;
@@ -31,27 +33,11 @@ impl Network {
     /// # Errors
     /// [`EngineError::Load`] when tract refuses it or a shape is open.
     pub fn load(path: &Path, operators: Operators) -> Result<Network, EngineError> {
-        let load = |stage| {
-            move |e: TractError| EngineError::Load {
-                file: path.display().to_string(),
-                stage,
-                problem: format!("{e:#}"),
-            }
-        };
-        let mut onnx = tract_onnx::onnx();
-        let mut proto = onnx.proto_model_for_path(path).map_err(load("parsing"))?;
-        if operators == Operators::Fused {
-            fused::register(&mut onnx);
-            fused::fuse(&mut proto);
-        }
-        let model = onnx
-            .model_for_proto_model(&proto)
-            .and_then(|model| model.into_typed())
-            .and_then(|model| model.into_optimized())
-            .map_err(load("optimisation"))?;
-        let shapes = shapes(&model).map_err(load("shape inference"))?;
-        let plan = model.into_runnable().map_err(load("planning"))?;
-        let state = plan.spawn().map_err(load("planning"))?;
+        let file = path.display().to_string();
+        let typed = typed(parse(path)?, &file, operators)?;
+        let shapes = shapes(&typed).map_err(problem(&file, "shape inference"))?;
+        let plan = runnable(typed, &file)?;
+        let state = plan.spawn().map_err(problem(&file, "planning"))?;
         Ok(Network {
             plan,
             state,
@@ -98,6 +84,56 @@ impl Network {
             .collect::<TractResult<_>>()
             .map_err(run)
     }
+}
+
+/// What went wrong with a file, at a stage of its way to a network that runs.
+fn problem(file: &str, stage: &'static str) -> impl FnOnce(TractError) -> EngineError {
+    let file = file.to_owned();
+    move |e| EngineError::Load {
+        file,
+        stage,
+        problem: format!("{e:#}"),
+    }
+}
+
+/// Reads an ONNX file.
+pub(crate) fn parse(path: &Path) -> Result<ModelProto, EngineError> {
+    let file = path.display().to_string();
+    let bytes = fs::read(path).map_err(|e| problem(&file, "reading")(e.into()))?;
+    tract_onnx::onnx()
+        .proto_model_for_read(&mut bytes.as_slice())
+        .map_err(problem(&file, "parsing"))
+}
+
+/// A network with the types and shapes of all its tensors; `file` is its name in errors.
+pub(crate) fn typed(
+    mut proto: ModelProto,
+    file: &str,
+    operators: Operators,
+) -> Result<TypedModel, EngineError> {
+    let mut onnx = tract_onnx::onnx();
+    if operators == Operators::Fused {
+        fused::register(&mut onnx);
+        fused::fuse(&mut proto);
+    }
+    let inferred = onnx
+        .model_for_proto_model(&proto)
+        .map_err(problem(file, "building"))?;
+    drop(proto);
+    inferred
+        .into_typed()
+        .map_err(problem(file, "shape inference"))
+}
+
+/// Optimises a network and lays out its run.
+pub(crate) fn runnable(
+    typed: TypedModel,
+    file: &str,
+) -> Result<Arc<TypedRunnableModel>, EngineError> {
+    let optimised = typed
+        .into_optimized()
+        .map_err(problem(file, "optimisation"))?;
+    optimised.into_runnable().map_err(problem(file, "planning"))
 }
 
 fn shapes(model: &TypedModel) -> TractResult<Vec<Vec<usize>>> {

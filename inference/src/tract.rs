@@ -1,14 +1,14 @@
 //! The CPU engine: tract.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use crate::engine::{Engine, EngineError, Session, Signature};
-use crate::fused;
 use crate::manifest::Manifest;
+use crate::network::{Operators, parse, runnable, typed};
 
 /// A streaming ONNX network optimised for this CPU. Clones and sessions share one copy of the weights.
 #[derive(Clone)]
@@ -38,44 +38,33 @@ impl TractEngine {
     /// [`EngineError::Load`] when tract refuses the network, [`EngineError::Contract`] when its inputs and
     /// outputs are not those of the manifest.
     pub fn load(path: &Path, manifest: &Manifest) -> Result<TractEngine, EngineError> {
-        let file = path.display().to_string();
-        let load = |stage| {
-            let file = file.clone();
-            move |e: TractError| EngineError::Load {
-                file,
-                stage,
-                problem: format!("{e:#}"),
-            }
-        };
-        let bytes = fs::read(path).map_err(|e| load("reading")(e.into()))?;
-        let mut onnx = tract_onnx::onnx();
-        fused::register(&mut onnx);
-        let mut proto = onnx
-            .proto_model_for_read(&mut bytes.as_slice())
-            .map_err(load("parsing"))?;
-        drop(bytes);
-        fused::fuse(&mut proto);
+        TractEngine::new(parse(path)?, &path.display().to_string(), manifest)
+    }
+
+    /// The same for a network that was parsed; `file` is its name in errors.
+    ///
+    /// # Errors
+    /// As [`TractEngine::load`].
+    pub fn new(
+        proto: ModelProto,
+        file: &str,
+        manifest: &Manifest,
+    ) -> Result<TractEngine, EngineError> {
         let outputs: Vec<String> = proto
             .graph
             .iter()
             .flat_map(|g| &g.output)
             .map(|output| output.name.clone())
             .collect();
-        let inferred = onnx
-            .model_for_proto_model(&proto)
-            .map_err(load("building"))?;
-        drop(proto);
-        let typed = inferred.into_typed().map_err(load("shape inference"))?;
+        let typed = typed(proto, file, Operators::Fused)?;
         let names = Names::of(&typed, outputs);
         let contract = |problem| EngineError::Contract {
-            file: file.clone(),
+            file: file.to_owned(),
             problem,
         };
         let (signature, wiring) = wire(&typed, &names, manifest).map_err(contract)?;
-        let optimised = typed.into_optimized().map_err(load("optimisation"))?;
-        let plan = optimised.into_runnable().map_err(load("planning"))?;
         Ok(TractEngine {
-            plan,
+            plan: runnable(typed, file)?,
             signature,
             wiring: Arc::new(wiring),
         })

@@ -46,7 +46,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 fn tolerance(precision: Precision) -> f32 {
     match precision {
         Precision::F32 => 1e-4,
-        Precision::Int8 => 0.01,
+        Precision::Int8 | Precision::Mixed => 0.01,
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vocar_inference::{AcousticModel, Bundle, Precision};
+use vocar_inference::{AcousticModel, Bundle};
 use vocar_speech::dictation::{Dictation, DictationConfig, LexiconTree, NGram, acoustic_scores};
 use vocar_speech::lexicon::Lexicon;
 use vocar_speech::resample::Resampler;
@@ -65,7 +65,7 @@ struct Arguments {
 fn main() -> Outcome<()> {
     let mut arguments = arguments()?;
     let bundle = Bundle::open(Path::new(&arguments.bundle))?;
-    let model = AcousticModel::load(&bundle, Precision::F32)?;
+    let model = AcousticModel::load(&bundle, bundle.lightest())?;
     let ngram = Arc::new(NGram::load(Path::new(&arguments.ngram))?);
     let started = Instant::now();
     let tree = Arc::new(LexiconTree::new(&ngram, &Lexicon::load(&bundle)?));

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
-use vocar_inference::{AcousticModel, AcousticSession, Bundle, Precision};
+use vocar_inference::{AcousticModel, AcousticSession, Bundle};
 use vocar_speech::decoder::Background;
 use vocar_speech::frontend::{FeatureSpec, LogMel};
 use vocar_speech::lexicon::Lexicon;
@@ -124,7 +124,7 @@ fn scaled(samples: &[f32], gain: f32) -> impl Iterator<Item = f32> {
 
 impl Ear {
     fn new(bundle: &Bundle, phrases: Vec<String>) -> Result<Ear, Box<dyn Error>> {
-        let model = AcousticModel::load(bundle, Precision::F32)?;
+        let model = AcousticModel::load(bundle, bundle.lightest())?;
         let lexicon = Lexicon::load(bundle)?;
         let background = Background::load(bundle, lexicon.phones())?;
         let config = WakeConfig {

@@ -3,7 +3,7 @@
 
     python3 tests/benchmarks/engines.py WORK [--core 0] [--rounds 3] [--out tests/benchmarks/engines.json]
 
-WORK: a scratch folder, where `vocar-compress` writes the int8, mixed and int4 networks from the f32 one. Everything runs on one
+WORK: a scratch folder, where `vocar-compress` writes the f16, int8, mixed and int4 networks from the f32 one. Everything runs on one
 thread of one core, in turns; of the rounds the least median counts, since other work on the machine only ever adds to it.
 Ratios say more than milliseconds. ONNX Runtime is the Python package `onnxruntime`; without it its rows are left out.
 """
@@ -43,12 +43,12 @@ def runtime_ms(path):
 
 
 def bench(tool, path, steps, *options):
-    """Median steps by engine, milliseconds, and the line about the machine."""
+    """Median steps by engine, milliseconds, the line about the machine, and the most memory that was held, MB."""
     command = [tool, "bench", path, "--steps", str(steps), *options]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     first, *lines = done.stdout.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-    return {row[1]: float(row[2]) for row in rows}, first
+    return {row[1]: float(row[2]) for row in rows}, first, float(rows[-1][6])
 
 
 def main():
@@ -64,14 +64,15 @@ def main():
     tool, floats = ROOT / "target/release/vocar-compress", ROOT / "models/speech-en/am-f32.onnx"
     folder = args.work / "engines"
     folder.mkdir(parents=True, exist_ok=True)
-    networks = {"f32": floats, **{name: folder / f"{name}.onnx" for name in ("int8", "mixed", "int4")}}
-    how = {"int8": ["--bits", "8"], "mixed": ["--plan", PLAN], "int4": ["--bits", "4"]}
+    networks = {"f32": floats, **{name: folder / f"{name}.onnx" for name in ("f16", "int8", "mixed", "int4")}}
+    how = {name: ["--bits", bits, "--halve-the-rest"] for name, bits in (("f16", "16"), ("int8", "8"), ("int4", "4"))}
+    how["mixed"] = ["--plan", PLAN]
     for name, options in how.items():
         subprocess.run([tool, "quantise", floats, networks[name], *options], check=True)
-    best, machine = {}, ""
+    best, memory, machine = {}, {}, ""
     for _ in range(args.rounds):
         for name, path in networks.items():
-            found, machine = bench(tool, path, STEPS, "--ours-only")
+            found, machine, memory[name] = bench(tool, path, STEPS, "--ours-only")
             # Stock tract multiplies integers without VNNI a hundred times slower than floats, and int4 not at all.
             if stock_steps := {"f32": STEPS, "int8": STEPS // 10}.get(name):
                 found |= {"stock tract": bench(tool, path, stock_steps)[0]["stock tract"]}
@@ -82,15 +83,17 @@ def main():
     base = best["f32", "stock tract"]
     result = {"machine": machine, "steps": STEPS, "networks": {}}
     for name, path in networks.items():
-        row = result["networks"][name] = {"bytes": path.stat().st_size}
+        row = result["networks"][name] = {"bytes": path.stat().st_size, "peak_memory_mb": memory[name]}
         for (_, engine), value in ((key, value) for key, value in best.items() if key[0] == name):
             row[engine] = {"median_ms": round(value, 3), "times_faster_than_stock_f32": round(base / value, 2)}
-    print("| weights | file | ours | ONNX Runtime | stock tract | ours against stock f32 |\n|---|---|---|---|---|---|")
+    print("| weights | file | ours | ONNX Runtime | stock tract | ours against stock f32 | memory, ours |")
+    print("|---|---|---|---|---|---|---|")
     for name, row in result["networks"].items():
         columns = [f"{row[e]['median_ms']:.2f} ms" if e in row else "–" for e in ("ours", "onnxruntime", "stock tract")]
         faster = row["ours"]["times_faster_than_stock_f32"]
         print(
-            f"| {name} | {row['bytes'] / 1e6:.1f} MB | **{columns[0]}** | {columns[1]} | {columns[2]} | {faster} times as fast |"
+            f"| {name} | {row['bytes'] / 1e6:.2f} MB | **{columns[0]}** | {columns[1]} | {columns[2]} "
+            f"| {faster} times as fast | {row['peak_memory_mb']:.0f} MB |"
         )
     keep(args.out.resolve(), "python3 tests/benchmarks/engines.py WORK", result)
 

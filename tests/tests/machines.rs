@@ -41,7 +41,7 @@ const MACHINES: [Expected; 9] = [
     Expected {
         machine: "sa8155p",
         profile: "sa8155p",
-        precision: Precision::F32,
+        precision: Precision::Mixed,
         performance: "4-7",
         balanced: "4-6",
         saver: "0-3",
@@ -57,7 +57,7 @@ const MACHINES: [Expected; 9] = [
     Expected {
         machine: "raspberry-pi-5",
         profile: "raspberry-pi-5",
-        precision: Precision::F32,
+        precision: Precision::Mixed,
         performance: "0-3",
         balanced: "2-3",
         saver: "3",
@@ -78,7 +78,7 @@ const MACHINES: [Expected; 9] = [
         saver: "3",
         passive_c: 80.0,
         critical_c: 110.0,
-        says: &["4× Cortex-A72", "precision f32"],
+        says: &["4× Cortex-A72", "precision f32", "no dot-product"],
     },
     Expected {
         machine: "imx8qm",
@@ -98,7 +98,7 @@ const MACHINES: [Expected; 9] = [
     Expected {
         machine: "rcar-v4h",
         profile: "rcar-v4h",
-        precision: Precision::F32,
+        precision: Precision::Mixed,
         performance: "0-3",
         balanced: "2-3",
         saver: "3",
@@ -123,24 +123,24 @@ const MACHINES: [Expected; 9] = [
     Expected {
         machine: "generic-x86-64",
         profile: "generic-x86-64",
-        precision: Precision::F32,
+        precision: Precision::Mixed,
         performance: "0-7",
         balanced: "0-7",
         saver: "0-7",
         passive_c: 90.0,
         critical_c: 110.0,
-        says: &["no profile knows this SoC", "int8 is a setting away"],
+        says: &["no profile knows this SoC", "(the processor has avx2)"],
     },
     Expected {
         machine: "generic-x86-64-vnni",
         profile: "generic-x86-64",
-        precision: Precision::F32,
+        precision: Precision::Mixed,
         performance: "0-7",
         balanced: "0-7",
         saver: "0-7",
         passive_c: 100.0,
         critical_c: 105.0,
-        says: &["about half the time of an f32 step"],
+        says: &["less than half the time of a step"],
     },
     Expected {
         machine: "generic-aarch64",
@@ -182,7 +182,6 @@ fn every_machine_gets_its_profile_and_an_explanation() {
     }
 }
 
-/// Built-in profiles take f32 throughout; another may ask for a processor feature.
 #[test]
 fn a_precision_rule_is_taken_only_where_the_processor_has_what_it_needs() {
     let text = fs::read_to_string(
@@ -196,7 +195,7 @@ fn a_precision_rule_is_taken_only_where_the_processor_has_what_it_needs() {
     )
     .expect("a profile");
     for (machine, precision) in [
-        ("generic-x86-64", Precision::F32),
+        ("generic-x86-64", Precision::Mixed),
         ("generic-x86-64-vnni", Precision::Int8),
     ] {
         let machine = Machine::detect(&root(machine));

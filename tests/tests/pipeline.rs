@@ -30,7 +30,7 @@ fn pipeline_with(thresholds: Thresholds, skipped: &str) -> Option<Pipeline> {
 fn pipeline_of(settings: &Settings, thresholds: Thresholds) -> Pipeline {
     let mind = assembly::mind(settings).unwrap();
     let mut pipeline = Pipeline::new(mind, Language::Domains, thresholds, "driver".into());
-    let ears = assembly::ears(settings, &pipeline.words(), Precision::F32).unwrap();
+    let ears = assembly::ears(settings, &pipeline.words(), Precision::Mixed).unwrap();
     pipeline.set_ears(Some(ears));
     pipeline
 }

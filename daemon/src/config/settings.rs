@@ -44,8 +44,10 @@ pub enum PrecisionChoice {
     Auto,
     /// 32-bit floating point.
     F32,
-    /// 8-bit integers.
+    /// 8-bit weights.
     Int8,
+    /// 4-bit and 8-bit weights.
+    Mixed,
 }
 
 /// Section `[domains]`.

@@ -10,6 +10,8 @@
 //! * depthwise convolution over time, with its cache and SiLU: [`depthwise`];
 //! * layer normalisation and softmax over the last axis: [`rows`].
 //!
+//! Constants that are stored in half precision become floats before that.
+//!
 //! What fits no pattern is left as it is. The rest of the crate cannot tell the difference, but by the clock.
 
 mod attention;
@@ -23,13 +25,14 @@ mod vector;
 use tract_onnx::Onnx;
 use tract_onnx::pb::ModelProto;
 
-use graph::Net;
+use graph::{Net, widen_halves};
 
 /// Replaces the chains of operators that we know a faster way for.
 pub(crate) fn fuse(model: &mut ModelProto) {
     let Some(graph) = model.graph.as_mut() else {
         return;
     };
+    widen_halves(graph);
     let mut net = Net::of(graph);
     linear::fuse(&mut net);
     attention::fuse(&mut net);

@@ -38,7 +38,13 @@ impl Listener {
     pub fn for_sentences(bundle: &Path, sentences: &[String]) -> Self {
         let words = Language::Sentences(WordGraph::from_sentences(sentences));
         let mind = Mind::new(Vec::new(), 0.0);
-        Self::new(bundle, Precision::F32, ListenMode::PushToTalk, mind, words)
+        Self::new(
+            bundle,
+            Precision::Mixed,
+            ListenMode::PushToTalk,
+            mind,
+            words,
+        )
     }
 
     fn new(

@@ -46,7 +46,7 @@ fn bundled_recordings_give_their_intents_and_nothing_else() {
         return;
     };
     let rows = listed::rows();
-    let mut listener = Listener::for_the_car(&bundle, Precision::F32, ListenMode::OpenMic);
+    let mut listener = Listener::for_the_car(&bundle, Precision::Mixed, ListenMode::OpenMic);
     let mut waits = Vec::new();
     for (row, hearing) in rows.iter().zip(play_all(&mut listener, &rows)) {
         if row.intent.is_empty() {
@@ -79,7 +79,7 @@ fn a_microphone_that_is_turned_down_hears_nearly_as_well() {
     let Some(bundle) = speech_bundle("bundled recordings 40 dB down") else {
         return;
     };
-    let mut listener = Listener::for_the_car(&bundle, Precision::F32, ListenMode::PushToTalk);
+    let mut listener = Listener::for_the_car(&bundle, Precision::Mixed, ListenMode::PushToTalk);
     listener.volume = 0.01;
     let commands: Vec<listed::Row> = listed::rows()
         .into_iter()
@@ -166,7 +166,7 @@ fn pieces_of_any_size_give_the_same_to_the_sample() {
         return;
     };
     let rows = listed::rows();
-    let mut listener = Listener::for_the_car(&bundle, Precision::F32, ListenMode::PushToTalk);
+    let mut listener = Listener::for_the_car(&bundle, Precision::Mixed, ListenMode::PushToTalk);
     for row in &rows[..2] {
         let mut heard = Vec::new();
         for piece in [37, 320, 8_000] {
@@ -194,17 +194,13 @@ fn pieces_of_any_size_give_the_same_to_the_sample() {
 }
 
 #[test]
-fn eight_bit_arithmetic_understands_the_same() {
-    let Some(bundle) = speech_bundle("recordings with eight-bit weights") else {
+fn float_arithmetic_understands_the_same() {
+    let Some(bundle) = speech_bundle("recordings with float weights") else {
         return;
     };
     let rows = listed::rows();
-    let mut listener = Listener::for_the_car(&bundle, Precision::Int8, ListenMode::OpenMic);
-    assert!(
-        listener.backend().contains("int8"),
-        "{}",
-        listener.backend()
-    );
+    let mut listener = Listener::for_the_car(&bundle, Precision::F32, ListenMode::OpenMic);
+    assert!(listener.backend().contains("f32"), "{}", listener.backend());
     play_all(&mut listener, &rows[..6]);
 }
 
@@ -279,7 +275,7 @@ fn people_reading_books_command_nothing() {
         return;
     };
     let collection = Collection::open(&shared.join("speech"));
-    let mut listener = Listener::for_the_car(&bundle, Precision::F32, ListenMode::OpenMic);
+    let mut listener = Listener::for_the_car(&bundle, Precision::Mixed, ListenMode::OpenMic);
     let mut seconds = 0.0;
     let mut commands = Vec::new();
     for utterance in spread(collection.spoken(&["librispeech"], 8..=20), share(20)) {
