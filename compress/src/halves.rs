@@ -4,7 +4,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 use tract_onnx::prelude::f16;
 
-use crate::quantise::{attribute, operator, raw, values_of};
+use crate::products::{attribute, operator, raw, values_of};
 
 /// Constants of fewer elements are left alone: a Cast would cost more than it saves.
 const FEWEST: usize = 128;
@@ -44,7 +44,7 @@ pub(crate) fn halve(graph: &mut GraphProto, wanted: impl Fn(&TensorProto) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantise::floats;
+    use crate::products::floats;
 
     #[test]
     fn large_constants_within_range_are_halved() {

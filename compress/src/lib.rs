@@ -3,14 +3,21 @@
 //! * [`quantise`]: constant matrix products in half floats, int8 or int4.
 //! * [`halves`]: all other constants as half floats.
 //! * [`bundle`]: a smaller network beside the float one of a bundle.
+//! * [`factorise`](mod@factorise): constant matrix products as two thinner ones.
+//! * [`report`]: what each of these saves and costs.
 //! * [`plan`]: which layer gets which precision, within a budget.
 //! * [`bench`](mod@bench): how long a network takes with our engine and with stock tract, beside what memory allows.
 
 pub mod bench;
 pub mod bundle;
+pub mod factorise;
 mod file;
 pub mod halves;
 pub mod plan;
+mod products;
 pub mod quantise;
+pub mod report;
+pub mod trial;
 
 pub use file::{FileError, read, write};
+pub use products::{Layer, Report, RewriteError, layers};

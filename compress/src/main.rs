@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
+use vocar_compress::factorise::{Thinness, factorise};
 use vocar_compress::halves::halve_the_rest;
 use vocar_compress::plan::{self, Plan, Width};
 use vocar_compress::quantise::{Bits, quantise};
-use vocar_compress::{bench, bundle, read, write};
+use vocar_compress::trial::Trial;
+use vocar_compress::{Report, bench, bundle, read, report, write};
 use vocar_inference::gemm::Tier;
 use vocar_inference::{Bundle, Operators, Precision};
 use vocar_speech::resample::Resampler;
@@ -60,6 +62,41 @@ enum Command {
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
     },
+    /// Replace constant matrix products by two thinner ones each.
+    Factorise {
+        /// The float network: a file, or a bundle that has one.
+        input: PathBuf,
+        /// The file to write.
+        output: PathBuf,
+        /// Share of the sum of squared singular values that is kept, from 0 to 1.
+        #[arg(long, default_value_t = 0.95)]
+        energy: f64,
+        /// The same rank for all instead.
+        #[arg(long, conflicts_with = "energy")]
+        rank: Option<usize>,
+        /// Leave layers whose name contains this as they are; may be given more than once.
+        #[arg(long, value_name = "PART")]
+        keep: Vec<String>,
+    },
+    /// Make every kind of smaller network, and print what each saves and costs.
+    Report {
+        /// A bundle with an f32 network.
+        bundle: PathBuf,
+        /// Recordings of speech to try them on: a table whose first column is `path`.
+        recordings: PathBuf,
+        /// The plan of the mixed network.
+        #[arg(long, value_name = "TOML")]
+        plan: Option<PathBuf>,
+        /// Seconds of the recordings that are used.
+        #[arg(long, default_value_t = 60.0)]
+        seconds: f64,
+        /// Runs of each that are timed.
+        #[arg(long, default_value_t = 500)]
+        steps: usize,
+        /// A file for the same as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
     /// Time one step of networks with our operators and with stock tract's, on one thread. Memory is the process's: for that of
     /// one network give it alone, with --ours-only.
     Bench {
@@ -108,6 +145,28 @@ fn main() -> ExitCode {
             budget,
             seconds,
         } => run_plan(&bundle, &recordings, &output, budget, seconds),
+        Command::Factorise {
+            input,
+            output,
+            energy,
+            rank,
+            keep,
+        } => run_factorise(&input, &output, thinness(energy, rank), &keep),
+        Command::Report {
+            bundle,
+            recordings,
+            plan,
+            seconds,
+            steps,
+            json,
+        } => run_report(
+            &bundle,
+            &recordings,
+            plan.as_deref(),
+            seconds,
+            steps,
+            json.as_deref(),
+        ),
         Command::Bench {
             models,
             steps,
@@ -142,15 +201,16 @@ fn run_quantise(
     if rest {
         halve_the_rest(&mut model);
     }
+    tell(&report);
+    put(output, precision, &model, before)
+}
+
+fn tell(report: &Report) {
     for (layer, reason) in &report.kept {
         println!("kept {layer}: {reason}");
     }
-    println!(
-        "{} layers of {}",
-        report.quantised.len(),
-        report.quantised.len() + report.kept.len(),
-    );
-    put(output, precision, &model, before)
+    let (changed, kept) = (report.changed.len(), report.kept.len());
+    println!("{changed} layers of {}", changed + kept);
 }
 
 fn run_planned(input: &Path, output: &Path, plan: &Path) -> Result<(), Box<dyn Error>> {
@@ -179,7 +239,7 @@ fn put(
     let file = match precision {
         Some(precision) if output.is_dir() => bundle::add(output, precision, model)?,
         None if output.is_dir() => {
-            return Err("a bundle has no place for half floats; give a file to write".into());
+            return Err("a bundle has no place for such a network; give a file to write".into());
         }
         _ => {
             write(output, model)?;
@@ -202,20 +262,8 @@ fn run_plan(
     budget: f64,
     seconds: f64,
 ) -> Result<(), Box<dyn Error>> {
+    let heard = heard(recordings, seconds)?;
     let bundle = Bundle::open(bundle)?;
-    let table = std::fs::read_to_string(recordings)
-        .map_err(|e| format!("{}: {e}", recordings.display()))?;
-    let folder = recordings.parent().unwrap_or(Path::new("."));
-    let (mut heard, mut wanted) = (Vec::new(), (seconds * 16_000.0) as usize);
-    for line in table.lines().skip(1).take_while(|line| !line.is_empty()) {
-        if wanted == 0 {
-            break;
-        }
-        let mut samples = samples(&folder.join(line.split('\t').next().unwrap_or(line)))?;
-        samples.truncate(wanted);
-        wanted -= samples.len();
-        heard.push(samples);
-    }
     let plan = plan::find(bundle, heard, budget, &mut |line| eprintln!("{line}"))?;
     std::fs::write(output, plan.to_toml()).map_err(|e| format!("{}: {e}", output.display()))?;
     for width in Width::ALL {
@@ -238,6 +286,68 @@ fn run_plan(
         .into());
     }
     Ok(())
+}
+
+fn thinness(energy: f64, rank: Option<usize>) -> Thinness {
+    rank.map_or(Thinness::Energy(energy), Thinness::Rank)
+}
+
+fn run_factorise(
+    input: &Path,
+    output: &Path,
+    thinness: Thinness,
+    keep: &[String],
+) -> Result<(), Box<dyn Error>> {
+    if let Thinness::Energy(share) = thinness
+        && !(0.0..=1.0).contains(&share)
+    {
+        return Err(format!("--energy {share}: a share from 0 to 1 is wanted").into());
+    }
+    let mut model = floats(input)?;
+    let before = model.encoded_len();
+    let report =
+        factorise(&mut model, thinness, keep).map_err(|e| format!("{}: {e}", input.display()))?;
+    tell(&report);
+    put(output, None, &model, before)
+}
+
+fn run_report(
+    bundle: &Path,
+    recordings: &Path,
+    plan: Option<&Path>,
+    seconds: f64,
+    steps: usize,
+    json: Option<&Path>,
+) -> Result<(), Box<dyn Error>> {
+    let plan = plan.map(Plan::load).transpose()?;
+    let trial = Trial::new(Bundle::open(bundle)?, heard(recordings, seconds)?)?;
+    let rows = report::rows(&trial, plan.as_ref(), steps, &mut |line| {
+        eprintln!("{line}")
+    })?;
+    print!("{}", report::table(&rows));
+    if let Some(json) = json {
+        std::fs::write(json, serde_json::to_string_pretty(&rows)? + "\n")
+            .map_err(|e| format!("{}: {e}", json.display()))?;
+    }
+    Ok(())
+}
+
+/// The first so many seconds of the recordings that a table lists.
+fn heard(recordings: &Path, seconds: f64) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
+    let table = std::fs::read_to_string(recordings)
+        .map_err(|e| format!("{}: {e}", recordings.display()))?;
+    let folder = recordings.parent().unwrap_or(Path::new("."));
+    let (mut heard, mut wanted) = (Vec::new(), (seconds * 16_000.0) as usize);
+    for line in table.lines().skip(1).take_while(|line| !line.is_empty()) {
+        if wanted == 0 {
+            break;
+        }
+        let mut samples = samples(&folder.join(line.split('\t').next().unwrap_or(line)))?;
+        samples.truncate(wanted);
+        wanted -= samples.len();
+        heard.push(samples);
+    }
+    Ok(heard)
 }
 
 /// A recording as 16 kHz mono.

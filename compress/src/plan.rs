@@ -10,12 +10,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tract_onnx::pb::ModelProto;
-use vocar_inference::{AcousticModel, Bundle, EngineError, Precision, TractEngine};
-use vocar_speech::dictation::{ScoresError, acoustic_scores};
+use vocar_inference::Bundle;
 
-use crate::file::{FileError, read};
 use crate::halves::halve_the_rest;
-use crate::quantise::{Bits, Layer, QuantiseError, layers, quantise_each};
+use crate::products::{Layer, RewriteError, layers};
+use crate::quantise::{Bits, quantise_each};
+use crate::trial::{Trial, TrialError};
 
 /// Precision of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,18 +72,12 @@ pub struct Plan {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// A file cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
     /// The network cannot be quantised.
     #[error(transparent)]
-    Quantise(#[from] QuantiseError),
-    /// A network cannot be run.
+    Rewrite(#[from] RewriteError),
+    /// The network cannot be tried.
     #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// A recording cannot be heard.
-    #[error(transparent)]
-    Scores(#[from] ScoresError),
+    Trial(#[from] TrialError),
     /// The text is no plan.
     #[error(
         "{file}: {problem}; a plan has `budget`, `measured` and a table `[layers]` of \"int4\", \"int8\", \"f16\" or \"f32\""
@@ -102,12 +96,6 @@ pub enum PlanError {
         /// What there is.
         there: String,
     },
-    /// Nothing to calibrate with.
-    #[error("the recordings hold no frame of speech: give some seconds of it")]
-    Silent,
-    /// Other files of the bundle.
-    #[error("{0}")]
-    Bundle(String),
 }
 
 impl Plan {
@@ -132,7 +120,7 @@ impl Plan {
     /// Quantises a network as planned.
     ///
     /// # Errors
-    /// [`PlanError::Unknown`] for a name that is no layer; [`PlanError::Quantise`].
+    /// [`PlanError::Unknown`] for a name that is no layer; [`PlanError::Rewrite`].
     pub fn apply(&self, model: &mut ModelProto) -> Result<(), PlanError> {
         let there: Vec<String> = layers(model).into_iter().map(|layer| layer.name).collect();
         if let Some(name) = self.layers.keys().find(|name| !there.contains(name)) {
@@ -149,107 +137,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-/// A bundle's float network with recordings to try it on.
-struct Trial {
-    bundle: Bundle,
-    model: ModelProto,
-    recordings: Vec<Vec<f32>>,
-    /// Log posteriors of the float network on each.
-    reference: Vec<Vec<f32>>,
-}
-
-impl Trial {
-    fn new(bundle: Bundle, recordings: Vec<Vec<f32>>) -> Result<Trial, PlanError> {
-        let floats = bundle.manifest().acoustic.models.get(&Precision::F32);
-        let floats =
-            floats.ok_or_else(|| PlanError::Bundle("the bundle has no f32 network".into()))?;
-        let model = read(&bundle.path(floats))?;
-        let mut trial = Trial {
-            bundle,
-            model,
-            recordings,
-            reference: Vec::new(),
-        };
-        trial.reference = trial.posteriors(trial.model.clone())?;
-        if trial.reference.iter().all(Vec::is_empty) {
-            return Err(PlanError::Silent);
-        }
-        Ok(trial)
-    }
-
-    fn posteriors(&self, model: ModelProto) -> Result<Vec<Vec<f32>>, PlanError> {
-        let manifest = self.bundle.manifest();
-        let engine = TractEngine::new(model, "the planned network", manifest)?;
-        let network = AcousticModel::with_engine(
-            Box::new(engine),
-            Precision::F32,
-            manifest.acoustic.clone(),
-        )?;
-        let heard = |samples: &Vec<f32>| Ok(acoustic_scores(&self.bundle, &network, samples)?);
-        self.recordings.iter().map(heard).collect()
-    }
-
-    /// Divergence of the planned network, nats a frame.
-    fn divergence(&self, plan: &Plan) -> Result<f64, PlanError> {
-        let mut model = self.model.clone();
-        plan.apply(&mut model)?;
-        let columns = self.columns();
-        let (mut total, mut frames) = (0.0, 0);
-        for (one, other) in self.reference.iter().zip(self.posteriors(model)?) {
-            for (one, other) in one.chunks_exact(columns).zip(other.chunks_exact(columns)) {
-                total += kullback_leibler(one, other);
-                frames += 1;
-            }
-        }
-        Ok(total / f64::from(frames.max(1)))
-    }
-
-    /// Divergence with one layer alone in this width.
-    fn alone(&self, layer: &Layer, width: Width) -> Result<f64, PlanError> {
-        self.divergence(&Plan {
-            budget: 0.0,
-            measured: 0.0,
-            halve_the_rest: false,
-            layers: BTreeMap::from([(layer.name.clone(), width)]),
-        })
-    }
-
-    fn columns(&self) -> usize {
-        let shape = self.model.graph.as_ref().and_then(|graph| {
-            let name = &self.bundle.manifest().acoustic.output;
-            let output = graph.output.iter().find(|output| output.name == *name)?;
-            let tract_onnx::pb::type_proto::Value::TensorType(tensor) =
-                output.r#type.as_ref()?.value.as_ref()?;
-            match tensor.shape.as_ref()?.dim.last()?.value.as_ref()? {
-                tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue(size) => {
-                    Some(*size as usize)
-                }
-                _ => None,
-            }
-        });
-        shape.unwrap_or(1).max(1)
-    }
-}
-
-/// Divergence of one row of log posteriors from another, nats; neither need be normalised.
-fn kullback_leibler(reference: &[f32], other: &[f32]) -> f64 {
-    let level = |row: &[f32]| {
-        let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        f64::from(highest)
-            + row
-                .iter()
-                .map(|&v| f64::from(v - highest).exp())
-                .sum::<f64>()
-                .ln()
-    };
-    let (one, two) = (level(reference), level(other));
-    let terms = reference.iter().zip(other).map(|(&p, &q)| {
-        let (p, q) = (f64::from(p) - one, f64::from(q) - two);
-        p.exp() * (p - q)
-    });
-    terms.sum::<f64>().max(0.0)
 }
 
 /// What each layer costs and saves.
@@ -286,8 +173,8 @@ pub fn find(
 ) -> Result<Plan, PlanError> {
     let trial = Trial::new(bundle, recordings)?;
     let mut candidates = Vec::new();
-    for layer in layers(&trial.model) {
-        let alone = |width: Width| trial.alone(&layer, width);
+    for layer in layers(trial.floats()) {
+        let alone = |width: Width| alone(&trial, &layer, width);
         let (eight, sixteen) = (alone(Width::Int8)?, alone(Width::F16)?);
         let (width, four) = if layer.fits_int4() {
             (Width::Int4, alone(Width::Int4)?)
@@ -315,7 +202,7 @@ pub fn find(
                 .map(|one| (one.layer.name.clone(), one.width))
                 .collect(),
         };
-        plan.measured = trial.divergence(&plan)?;
+        plan.measured = divergence(&trial, &plan)?;
         progress(&format!(
             "{:.5} nats a frame, {budget} allowed",
             plan.measured
@@ -324,6 +211,24 @@ pub fn find(
             return Ok(plan);
         }
     }
+}
+
+/// Divergence of a planned network, nats a frame.
+fn divergence(trial: &Trial, plan: &Plan) -> Result<f64, PlanError> {
+    let mut model = trial.floats().clone();
+    plan.apply(&mut model)?;
+    Ok(trial.compare(model)?.divergence)
+}
+
+/// Divergence with one layer alone in this width.
+fn alone(trial: &Trial, layer: &Layer, width: Width) -> Result<f64, PlanError> {
+    let plan = Plan {
+        budget: 0.0,
+        measured: 0.0,
+        halve_the_rest: false,
+        layers: BTreeMap::from([(layer.name.clone(), width)]),
+    };
+    divergence(trial, &plan)
 }
 
 /// Raises the layer that gains most; false when all are floats.
@@ -344,15 +249,6 @@ fn raise(candidates: &mut [Candidate]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn divergence_is_nought_for_the_same_and_right_for_a_known_pair() {
-        let row: Vec<f32> = [0.5f32, 0.25, 0.25].iter().map(|p| p.ln()).collect();
-        assert_eq!(kullback_leibler(&row, &row), 0.0);
-        let other: Vec<f32> = [0.25f32, 0.5, 0.25].iter().map(|p| p.ln() + 3.0).collect();
-        let wanted = 0.5 * 2f64.ln() + 0.25 * 0.5f64.ln();
-        assert!((kullback_leibler(&row, &other) - wanted).abs() < 1e-6);
-    }
 
     #[test]
     fn the_layer_that_gains_most_for_a_byte_is_raised_first() {

@@ -5,15 +5,15 @@
 //! the network runs. In 16 bits a weight is stored as half floats with a Cast, and the product is computed in floats. What is
 //! no product with a constant matrix stays as it is; [`crate::halves`] makes it smaller, too.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-};
+use tract_onnx::pb::{ModelProto, NodeProto, OperatorSetIdProto};
 
 use crate::halves::halve;
+use crate::products::{
+    Layer, Matrix, Report, RewriteError, Work, attribute, floats, operator, raw, rewrite,
+};
 
 /// Inputs that share a scale in int4.
 const GROUP: usize = 32;
@@ -30,55 +30,17 @@ pub enum Bits {
     Four,
 }
 
-/// What became of a network.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Layers in the wanted precision.
-    pub quantised: Vec<String>,
-    /// Layers that stayed as they were, with the reason.
-    pub kept: Vec<(String, String)>,
-}
-
-/// Why a network cannot be quantised.
-#[derive(Debug, thiserror::Error)]
-pub enum QuantiseError {
-    /// There is nothing to do.
-    #[error(
-        "the network has no product of floats with a constant matrix{kept}; is it quantised already?"
-    )]
-    Nothing {
-        /// The layers that were kept on request, if any.
-        kept: String,
-    },
-    /// A weight whose values are not where they should be.
-    #[error(
-        "weight `{0}` holds no float values of its shape; export the network with its weights inside"
-    )]
-    Weight(String),
-}
-
 /// Writes every product with a constant matrix in fewer bits but those whose name contains one of `keep`.
 ///
 /// # Errors
-/// [`QuantiseError`]; the network is then unchanged.
+/// [`RewriteError`]; the network is then unchanged.
 pub fn quantise(
     model: &mut ModelProto,
     bits: Bits,
     keep: &[String],
-) -> Result<Report, QuantiseError> {
+) -> Result<Report, RewriteError> {
     let kept = |layer: &str| keep.iter().any(|part| layer.contains(part));
     quantise_each(model, |layer| (!kept(layer)).then_some(bits))
-}
-
-/// A product with a constant matrix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// Name of its node.
-    pub name: String,
-    /// Rows of the matrix.
-    pub inputs: usize,
-    /// Columns of the matrix.
-    pub outputs: usize,
 }
 
 impl Layer {
@@ -99,107 +61,41 @@ impl Layer {
     }
 }
 
-/// The layers that can be quantised, in the network's order.
-pub fn layers(model: &ModelProto) -> Vec<Layer> {
-    let Some(graph) = &model.graph else {
-        return Vec::new();
-    };
-    let work = Work::of(graph);
-    let products = graph.node.iter().filter(|node| node.op_type == "MatMul");
-    products
-        .filter_map(|node| {
-            let Weight {
-                inputs, outputs, ..
-            } = work.weight(node)?;
-            Some(Layer {
-                name: node.name.clone(),
-                inputs,
-                outputs,
-            })
-        })
-        .collect()
-}
-
 /// Quantises each product with a constant matrix to as many bits as `choose` says for its name, if any.
 ///
 /// # Errors
-/// [`QuantiseError`]; the network is then unchanged.
+/// [`RewriteError`]; the network is then unchanged.
 pub fn quantise_each(
     model: &mut ModelProto,
     choose: impl Fn(&str) -> Option<Bits>,
-) -> Result<Report, QuantiseError> {
-    let mut report = Report::default();
-    let Some(graph) = &model.graph else {
-        return Err(QuantiseError::Nothing {
-            kept: String::new(),
-        });
-    };
-    let mut work = Work::of(graph);
-    let mut nodes = Vec::new();
+) -> Result<Report, RewriteError> {
     let mut four = false;
     let mut stored_halves = HashSet::new();
-    for node in &graph.node {
-        let weight = (node.op_type == "MatMul")
-            .then(|| work.weight(node))
-            .flatten();
-        let Some(weight) = weight else {
-            nodes.push(node.clone());
-            continue;
+    let report = rewrite(model, |work, node, weight| {
+        let Some(bits) = choose(&node.name) else {
+            return Ok(Some("asked for".into()));
         };
-        let bits = choose(&node.name);
-        let reason = match bits {
-            None => Some("asked for".to_owned()),
-            Some(Bits::Four) if weight.inputs % GROUP != 0 => Some(format!(
-                "{} inputs are no whole groups of {GROUP}",
-                weight.inputs
-            )),
-            Some(_) => None,
-        };
-        let (Some(bits), None) = (bits, &reason) else {
-            report
-                .kept
-                .push((node.name.clone(), reason.unwrap_or_default()));
-            nodes.push(node.clone());
-            continue;
-        };
+        if bits == Bits::Four && weight.inputs % GROUP != 0 {
+            let inputs = weight.inputs;
+            return Ok(Some(format!(
+                "{inputs} inputs are no whole groups of {GROUP}"
+            )));
+        }
         let weight = weight.read()?;
-        four |= bits == Bits::Four;
         match bits {
             Bits::Sixteen => {
-                stored_halves.insert(weight.name.clone());
-                nodes.push(node.clone());
+                work.nodes.push(node.clone());
+                stored_halves.insert(weight.name);
             }
-            Bits::Eight => work.int8(node, &weight, &mut nodes),
-            Bits::Four => work.int4(node, &weight, &mut nodes),
+            Bits::Eight => write_int8(work, node, &weight),
+            Bits::Four => {
+                write_int4(work, node, &weight);
+                four = true;
+            }
         }
-        report.quantised.push(node.name.clone());
-    }
-    if report.quantised.is_empty() {
-        let names: Vec<&str> = report.kept.iter().map(|(name, _)| &**name).collect();
-        let kept = if names.is_empty() {
-            String::new()
-        } else {
-            format!(" but {}", names.join(", "))
-        };
-        return Err(QuantiseError::Nothing { kept });
-    }
-    let made = work.made;
+        Ok(None)
+    })?;
     if let Some(graph) = &mut model.graph {
-        graph.node = nodes;
-        graph.initializer.extend(made);
-        let used: HashSet<String> = graph
-            .node
-            .iter()
-            .flat_map(|node| node.input.clone())
-            .collect();
-        let results: HashSet<String> = graph
-            .output
-            .iter()
-            .map(|output| output.name.clone())
-            .collect();
-        graph
-            .initializer
-            .retain(|weight| used.contains(&weight.name) || results.contains(&weight.name));
         halve(graph, |weight| stored_halves.contains(&weight.name));
     }
     if four && model.opset_import.iter().all(|set| set.domain != MICROSOFT) {
@@ -211,171 +107,85 @@ pub fn quantise_each(
     Ok(report)
 }
 
-/// A constant matrix `[inputs, outputs]`.
-struct Weight<'a> {
-    tensor: &'a TensorProto,
-    inputs: usize,
-    outputs: usize,
-}
-
-/// The same with its values, row-major.
-struct Matrix {
-    name: String,
-    inputs: usize,
-    outputs: usize,
-    values: Vec<f32>,
-}
-
-impl Weight<'_> {
-    fn read(&self) -> Result<Matrix, QuantiseError> {
-        let values = values_of(self.tensor);
-        if values.len() != self.inputs * self.outputs
-            || values.iter().any(|value| !value.is_finite())
-        {
-            return Err(QuantiseError::Weight(self.tensor.name.clone()));
-        }
-        Ok(Matrix {
-            name: self.tensor.name.clone(),
-            inputs: self.inputs,
-            outputs: self.outputs,
-            values,
-        })
-    }
-}
-
-/// Values of a constant of floats that lie in the file.
-pub(crate) fn values_of(tensor: &TensorProto) -> Vec<f32> {
-    if !tensor.float_data.is_empty() {
-        return tensor.float_data.clone();
-    }
-    let (values, _) = tensor.raw_data.as_chunks::<4>();
-    values
-        .iter()
-        .map(|&bytes| f32::from_le_bytes(bytes))
-        .collect()
-}
-
-/// A graph on its way.
-struct Work<'a> {
-    weights: HashMap<&'a str, &'a TensorProto>,
-    made: Vec<TensorProto>,
-    /// Inputs that have been quantised to 8 bits for some layer.
-    quantised: HashSet<String>,
-    /// Weights that have been written.
-    written: HashSet<String>,
-}
-
-impl<'a> Work<'a> {
-    fn of(graph: &'a GraphProto) -> Work<'a> {
-        let weights = graph
-            .initializer
-            .iter()
-            .map(|tensor| (&*tensor.name, tensor))
-            .collect();
-        Work {
-            weights,
-            made: Vec::new(),
-            quantised: HashSet::new(),
-            written: HashSet::new(),
-        }
-    }
-
-    fn weight(&self, node: &NodeProto) -> Option<Weight<'a>> {
-        let [input, weight] = &node.input[..] else {
-            return None;
-        };
-        let tensor = *self.weights.get(&**weight)?;
-        let &[inputs, outputs] = &tensor.dims[..] else {
-            return None;
-        };
-        let floats =
-            tensor.data_type == DataType::Float as i32 && !self.weights.contains_key(&**input);
-        floats.then_some(Weight {
-            tensor,
-            inputs: inputs as usize,
-            outputs: outputs as usize,
-        })
-    }
-
-    fn int8(&mut self, node: &NodeProto, weight: &Matrix, nodes: &mut Vec<NodeProto>) {
-        let (input, output, name) = (&node.input[0], &node.output[0], &weight.name);
-        if self.written.insert(name.clone()) {
-            let (integers, scales) = int8_of(weight);
-            let shape = [weight.inputs as i64, weight.outputs as i64];
-            self.made.push(raw(
-                &format!("{name}.int8"),
-                DataType::Int8,
-                &shape,
-                integers,
-            ));
-            self.made.push(floats(
-                &format!("{name}.scale"),
-                &[weight.outputs as i64],
-                &scales,
-            ));
-            let zeros = vec![0; weight.outputs];
-            self.made.push(raw(
-                &format!("{name}.zero"),
-                DataType::Int8,
-                &[weight.outputs as i64],
-                zeros,
-            ));
-        }
-        let [quantised, scale, zero] =
-            ["quantised", "scale", "zero"].map(|part| format!("{input}.{part}"));
-        if self.quantised.insert(input.clone()) {
-            nodes.push(operator(
-                "DynamicQuantizeLinear",
-                &[input],
-                &[&quantised, &scale, &zero],
-            ));
-        }
-        let [integer, float, factor] =
-            ["integer", "float", "factor"].map(|part| format!("{output}.{part}"));
-        let [weight_int8, weight_scale, weight_zero] =
-            ["int8", "scale", "zero"].map(|part| format!("{name}.{part}"));
-        nodes.push(operator(
-            "MatMulInteger",
-            &[&quantised, &weight_int8, &zero, &weight_zero],
-            &[&integer],
+fn write_int8(work: &mut Work, node: &NodeProto, weight: &Matrix) {
+    let (input, output, name) = (&node.input[0], &node.output[0], &weight.name);
+    if work.first(name) {
+        let (integers, scales) = int8_of(weight);
+        let shape = [weight.inputs as i64, weight.outputs as i64];
+        work.made.push(raw(
+            &format!("{name}.int8"),
+            DataType::Int8,
+            &shape,
+            integers,
         ));
-        let mut cast = operator("Cast", &[&integer], &[&float]);
-        cast.attribute.push(attribute("to", DataType::Float as i64));
-        nodes.push(cast);
-        nodes.push(operator("Mul", &[&scale, &weight_scale], &[&factor]));
-        let mut product = operator("Mul", &[&float, &factor], &[output]);
-        product.name.clone_from(&node.name);
-        nodes.push(product);
+        work.made.push(floats(
+            &format!("{name}.scale"),
+            &[weight.outputs as i64],
+            &scales,
+        ));
+        let zeros = vec![0; weight.outputs];
+        work.made.push(raw(
+            &format!("{name}.zero"),
+            DataType::Int8,
+            &[weight.outputs as i64],
+            zeros,
+        ));
     }
+    let [quantised, scale, zero] =
+        ["quantised", "scale", "zero"].map(|part| format!("{input}.{part}"));
+    if work.first(&quantised) {
+        work.nodes.push(operator(
+            "DynamicQuantizeLinear",
+            &[input],
+            &[&quantised, &scale, &zero],
+        ));
+    }
+    let [integer, float, factor] =
+        ["integer", "float", "factor"].map(|part| format!("{output}.{part}"));
+    let [weight_int8, weight_scale, weight_zero] =
+        ["int8", "scale", "zero"].map(|part| format!("{name}.{part}"));
+    work.nodes.push(operator(
+        "MatMulInteger",
+        &[&quantised, &weight_int8, &zero, &weight_zero],
+        &[&integer],
+    ));
+    let mut cast = operator("Cast", &[&integer], &[&float]);
+    cast.attribute.push(attribute("to", DataType::Float as i64));
+    work.nodes.push(cast);
+    work.nodes
+        .push(operator("Mul", &[&scale, &weight_scale], &[&factor]));
+    let mut product = operator("Mul", &[&float, &factor], &[output]);
+    product.name.clone_from(&node.name);
+    work.nodes.push(product);
+}
 
-    fn int4(&mut self, node: &NodeProto, weight: &Matrix, nodes: &mut Vec<NodeProto>) {
-        let (name, groups) = (&weight.name, weight.inputs / GROUP);
-        if self.written.insert(name.clone()) {
-            let (bytes, scales) = int4_of(weight);
-            let shape = [weight.outputs as i64, groups as i64, (GROUP / 2) as i64];
-            self.made
-                .push(raw(&format!("{name}.int4"), DataType::Uint8, &shape, bytes));
-            let count = (weight.outputs * groups) as i64;
-            self.made
-                .push(floats(&format!("{name}.scale"), &[count], &scales));
-        }
-        let [integers, scales] = ["int4", "scale"].map(|part| format!("{name}.{part}"));
-        let inputs = [&*node.input[0], &integers, &scales];
-        let mut product = operator("MatMulNBits", &inputs, &[&node.output[0]]);
-        product.name.clone_from(&node.name);
-        product.domain = MICROSOFT.into();
-        let sizes = [
-            ("K", weight.inputs),
-            ("N", weight.outputs),
-            ("bits", 4),
-            ("block_size", GROUP),
-            ("accuracy_level", 4),
-        ];
-        product.attribute = sizes
-            .map(|(name, value)| attribute(name, value as i64))
-            .into();
-        nodes.push(product);
+fn write_int4(work: &mut Work, node: &NodeProto, weight: &Matrix) {
+    let (name, groups) = (&weight.name, weight.inputs / GROUP);
+    if work.first(name) {
+        let (bytes, scales) = int4_of(weight);
+        let shape = [weight.outputs as i64, groups as i64, (GROUP / 2) as i64];
+        work.made
+            .push(raw(&format!("{name}.int4"), DataType::Uint8, &shape, bytes));
+        let count = (weight.outputs * groups) as i64;
+        work.made
+            .push(floats(&format!("{name}.scale"), &[count], &scales));
     }
+    let [integers, scales] = ["int4", "scale"].map(|part| format!("{name}.{part}"));
+    let inputs = [&*node.input[0], &integers, &scales];
+    let mut product = operator("MatMulNBits", &inputs, &[&node.output[0]]);
+    product.name.clone_from(&node.name);
+    product.domain = MICROSOFT.into();
+    let sizes = [
+        ("K", weight.inputs),
+        ("N", weight.outputs),
+        ("bits", 4),
+        ("block_size", GROUP),
+        ("accuracy_level", 4),
+    ];
+    product.attribute = sizes
+        .map(|(name, value)| attribute(name, value as i64))
+        .into();
+    work.nodes.push(product);
 }
 
 /// Integers `[inputs][outputs]` and a scale for each output: the largest of a channel becomes 127.
@@ -451,45 +261,10 @@ fn int4_scale(values: &[f32]) -> f32 {
         .unwrap_or(0.0)
 }
 
-/// A node without a name: its outputs have theirs, and names fill files.
-pub(crate) fn operator(kind: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
-    NodeProto {
-        op_type: kind.into(),
-        input: inputs.iter().map(|&name| name.to_owned()).collect(),
-        output: outputs.iter().map(|&name| name.to_owned()).collect(),
-        ..NodeProto::default()
-    }
-}
-
-pub(crate) fn attribute(name: &str, value: i64) -> AttributeProto {
-    AttributeProto {
-        name: name.into(),
-        r#type: AttributeType::Int as i32,
-        i: value,
-        ..AttributeProto::default()
-    }
-}
-
-pub(crate) fn raw(name: &str, kind: DataType, shape: &[i64], bytes: Vec<u8>) -> TensorProto {
-    TensorProto {
-        name: name.into(),
-        data_type: kind as i32,
-        dims: shape.to_vec(),
-        raw_data: bytes,
-        ..TensorProto::default()
-    }
-}
-
-pub(crate) fn floats(name: &str, shape: &[i64], values: &[f32]) -> TensorProto {
-    let bytes = values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
-    raw(name, DataType::Float, shape, bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use tract_onnx::pb::GraphProto;
+
     use super::*;
 
     #[test]
