@@ -57,8 +57,8 @@ impl Default for WakeConfig {
     fn default() -> Self {
         WakeConfig {
             phrases: Vec::new(),
-            threshold: -0.2,
-            threshold_per_phone: -1.5,
+            threshold: 1.2,
+            threshold_per_phone: -1.8,
             word_threshold: -0.5,
             fit_weight: 4.0,
             pause_weight: 3.0,
