@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times one step of the shipped speech network in each precision with our engine, stock tract and ONNX Runtime.
 
-    python3 tests/benchmarks/engines.py WORK [--core 0] [--rounds 3] [--out tests/benchmarks/engines.json]
+    python3 tests/benchmarks/engines.py WORK [--core 0] [--rounds 4] [--out tests/benchmarks/engines.json]
 
 WORK: a scratch folder, where `vocar-compress` writes the f16, int8, mixed and int4 networks from the f32 one. Everything runs on one
 thread of one core, in turns; of the rounds the least median counts, since other work on the machine only ever adds to it.
@@ -55,7 +55,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--core", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--out", type=Path, default=HERE / "engines.json")
     args = parser.parse_args()
 

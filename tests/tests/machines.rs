@@ -140,7 +140,7 @@ const MACHINES: [Expected; 9] = [
         saver: "0-7",
         passive_c: 100.0,
         critical_c: 105.0,
-        says: &["less than half the time of a step"],
+        says: &["three fifths of the time of a step"],
     },
     Expected {
         machine: "generic-aarch64",
