@@ -10,6 +10,8 @@ use vocar_inference::{Bundle, Precision, sha256_hex};
 
 use crate::file::{FileError, read, write};
 
+const MANIFEST: &str = "manifest.toml";
+
 /// Why a bundle could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
@@ -32,14 +34,21 @@ pub enum BundleError {
     },
 }
 
-/// The float network of a bundle.
+/// The float network of a bundle's folder.
 ///
 /// # Errors
 /// [`BundleError`] when the folder is no bundle or has no such network.
 pub fn floats(dir: &Path) -> Result<ModelProto, BundleError> {
-    let bundle = Bundle::open(dir)?;
+    floats_of(&Bundle::open(dir)?)
+}
+
+/// The float network of a bundle.
+///
+/// # Errors
+/// [`BundleError`] when it has no such network.
+pub fn floats_of(bundle: &Bundle) -> Result<ModelProto, BundleError> {
     let name = bundle.manifest().acoustic.models.get(&Precision::F32);
-    let name = name.ok_or_else(|| BundleError::NoFloats(dir.join(MANIFEST)))?;
+    let name = name.ok_or_else(|| BundleError::NoFloats(bundle.path(MANIFEST)))?;
     Ok(read(&bundle.path(name))?)
 }
 
@@ -76,5 +85,3 @@ pub fn add(dir: &Path, precision: Precision, model: &ModelProto) -> Result<PathB
     fs::write(&path, manifest.to_string()).map_err(|e| problem(e.to_string()))?;
     Ok(network)
 }
-
-const MANIFEST: &str = "manifest.toml";

@@ -4,23 +4,20 @@ use tract_onnx::pb::ModelProto;
 use vocar_inference::{AcousticModel, Bundle, EngineError, Precision, TractEngine};
 use vocar_speech::dictation::{ScoresError, acoustic_scores};
 
-use crate::file::{FileError, read};
+use crate::bundle::{BundleError, floats_of};
 
 /// Why networks cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
-    /// A file cannot be read.
+    /// The bundle's float network cannot be read.
     #[error(transparent)]
-    File(#[from] FileError),
+    Bundle(#[from] BundleError),
     /// A network cannot be run.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A recording cannot be heard.
     #[error(transparent)]
     Scores(#[from] ScoresError),
-    /// There is no float network to compare with.
-    #[error("the bundle has no f32 network; export one first")]
-    NoFloats,
     /// Nothing to compare on.
     #[error("the recordings hold no frame of speech: give some seconds of it")]
     Silent,
@@ -51,11 +48,9 @@ impl Trial {
     /// # Errors
     /// [`TrialError`] when the bundle has none, or nothing can be heard.
     pub fn new(bundle: Bundle, recordings: Vec<Vec<f32>>) -> Result<Trial, TrialError> {
-        let floats = bundle.manifest().acoustic.models.get(&Precision::F32);
-        let floats = read(&bundle.path(floats.ok_or(TrialError::NoFloats)?))?;
         let mut trial = Trial {
+            floats: floats_of(&bundle)?,
             bundle,
-            floats,
             recordings,
             reference: Vec::new(),
             columns: 1,

@@ -87,16 +87,6 @@ pub const fn thresholds(settings: &Settings) -> Thresholds {
     }
 }
 
-/// The arithmetic that the hardware profile advises.
-#[must_use]
-pub const fn advised(choice: &vocar_hw::Choice) -> Precision {
-    match choice.precision {
-        vocar_hw::Precision::F32 => Precision::F32,
-        vocar_hw::Precision::Int8 => Precision::Int8,
-        vocar_hw::Precision::Mixed => Precision::Mixed,
-    }
-}
-
 const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
     match choice {
         PrecisionChoice::Auto => advised,

@@ -5,7 +5,7 @@
 //!
 //! SENTENCES: what may be said, one sentence a line. MANIFEST: a table with the columns `path` and `text`. Keys: `mode`
 //! (push-to-talk: what is decided first counts, the default; open-mic: every stretch of speech), `precision` (f32,
-//! int8 or mixed, the default), `beam`, `max_active`, `background_scale`, `complete_ms`, `may_go_on_ms`, `incomplete_ms`, `lead`.
+//! int8 or mixed; the lightest there is, unless set), `beam`, `max_active`, `background_scale`, `complete_ms`, `may_go_on_ms`, `incomplete_ms`, `lead`.
 //!
 //! Output: a table with a header, one row a decision. `right`: 1 when the best sentence is what was said. `ratio` to
 //! `clarity`: the evidence, as in `vocar_speech::decoder::Evidence`; `waited`: ms from the last word to the decision;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (config, mode, precision) = settled(settings)?;
     let bundle = Bundle::open(Path::new(folder))?;
-    let model = AcousticModel::load(&bundle, precision)?;
+    let model = AcousticModel::load(&bundle, precision.unwrap_or_else(|| bundle.lightest()))?;
     let text = std::fs::read_to_string(sentences)?;
     let words = WordGraph::from_sentences(text.lines());
     let lexicon = Lexicon::load(&bundle)?;
@@ -57,18 +57,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn settled(settings: &[String]) -> Result<(RecogniserConfig, Mode, Precision), Box<dyn Error>> {
+fn settled(
+    settings: &[String],
+) -> Result<(RecogniserConfig, Mode, Option<Precision>), Box<dyn Error>> {
     let mut config = RecogniserConfig::default();
     config.decoder.n_best = 20;
-    let (mut mode, mut precision) = (Mode::PushToTalk, Precision::Mixed);
+    let (mut mode, mut precision) = (Mode::PushToTalk, None);
     for setting in settings {
         let (key, value) = setting.split_once('=').ok_or(USAGE)?;
         match (key, value) {
             ("mode", "push-to-talk") => mode = Mode::PushToTalk,
             ("mode", "open-mic") => mode = Mode::OpenMic,
-            ("precision", "f32") => precision = Precision::F32,
-            ("precision", "int8") => precision = Precision::Int8,
-            ("precision", "mixed") => precision = Precision::Mixed,
+            ("precision", "f32") => precision = Some(Precision::F32),
+            ("precision", "int8") => precision = Some(Precision::Int8),
+            ("precision", "mixed") => precision = Some(Precision::Mixed),
             ("beam", _) => config.decoder.beam = value.parse()?,
             ("max_active", _) => config.decoder.max_active = value.parse()?,
             ("background_scale", _) => config.decoder.background_scale = value.parse()?,

@@ -71,7 +71,7 @@ pub fn pipeline(settings: &Settings, sayable: &Sayable) -> Result<Pipeline, Fail
     let ears = assembly::ears(
         settings,
         &pipeline.words(),
-        assembly::advised(&hardware::choose(&settings.hardware)),
+        hardware::choose(&settings.hardware).precision,
     )
     .map_err(|error| match error {
         EarsError::Grammar(error) => Failure::new(Code::Input, error.to_string()),

@@ -114,7 +114,7 @@ impl Shift {
         }
         let power = Power::new(&settings.hardware, choice);
         let mut pipeline = pipeline(mind, &settings);
-        let advised = assembly::advised(power.choice());
+        let advised = power.choice().precision;
         match assembly::ears(&settings, &pipeline.words(), advised) {
             Ok(ears) => {
                 pipeline.set_ears(Some(ears));

@@ -87,7 +87,7 @@ impl Shift {
         }
         let choice = hardware::choose(&settings.hardware);
         let mut pipeline = pipeline(mind, &settings);
-        let ears = assembly::ears(&settings, &pipeline.words(), assembly::advised(&choice));
+        let ears = assembly::ears(&settings, &pipeline.words(), choice.precision);
         match ears {
             Ok(ears) => {
                 pipeline.set_ears(Some(ears));
