@@ -26,6 +26,7 @@ from training import forced, losses, scoring
 from training.augment import WARPS, Augment, strength
 from training.bundle import BUNDLE
 from training.dataset import SPEEDS, STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames, repeated
+from training.fake_quant import FakeQuantised, read_plan
 from training.features import LogMel
 from training.model import AcousticModel, Config, with_chunk
 from training.team import Team
@@ -67,6 +68,11 @@ class Trainer:
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.average = copy.deepcopy(self.model).eval()
+        #: What is trained and judged: the networks themselves, or as they compute in low precision.
+        self.network, self.judged = self.model, self.average
+        if args.quantise:
+            plan = read_plan(args.quantise, self.model)
+            self.network, self.judged = (FakeQuantised(one, plan) for one in (self.model, self.average))
         self.transitions = torch.zeros(len(self.phones), len(self.phones), device=self.device)
 
     def _measure_features(self) -> None:
@@ -133,7 +139,7 @@ class Trainer:
         banks = self.augment.banks(len(clean))
         features = self._augmented(clean, banks, frames)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            columns = self.model(features)
+            columns = self.network(features)
         columns = losses.shifted(columns.float(), self.config.delay, frames)
         plain = losses.cross_entropy(columns, batch.labels, smoothing=0.05)
         if self.teacher is not None:
@@ -192,7 +198,7 @@ class Trainer:
 
     def log_posteriors(self, items: list[Item]) -> Iterator[tuple[Item, np.ndarray]]:
         """Output of the averaged model, delay taken off, [frames, columns] for each item."""
-        return forced.log_posteriors(self.average, self.logmel, self.samples, items)
+        return forced.log_posteriors(self.judged, self.logmel, self.samples, items)
 
     def label_with(self, network: AcousticModel, prior: np.ndarray | float) -> None:
         """Replaces alignments by those of a network, train and dev, and counts phone transitions."""
@@ -301,7 +307,8 @@ def prepare_labels(trainer: Trainer) -> None:
     trainer.label_with(network, 0.0 if state["kind"] == "mmi" else 0.6 * state["log_prior"].cpu().numpy())
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
+    """The switches of a run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pack", type=Path, default=Path("data/pack"))
     parser.add_argument(
@@ -312,6 +319,9 @@ def main() -> None:
     parser.add_argument("--teach", type=float, default=0.8, help="the teacher's share beside the labels")
     parser.add_argument(
         "--warm-start", type=Path, help="a checkpoint of the same shape, but for its chunks, to start from"
+    )
+    parser.add_argument(
+        "--quantise", metavar="PLAN", help="train for low precision: a plan file, or int8 or int4 for all layers"
     )
     parser.add_argument("--out", type=Path, default=Path("data/run"))
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
@@ -342,8 +352,11 @@ def main() -> None:
         "--strength", nargs="+", default=[], metavar="NAME=VALUE", help="figures of augment.Strength, as in noisy=0.75"
     )
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    args = arguments().parse_args()
     trainer = Trainer(args)
     size = sum(p.numel() for p in trainer.model.parameters())
     print(f"{size} parameters on {trainer.device}, {len(trainer.train_items)} utterances", flush=True)
