@@ -398,7 +398,7 @@ def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path
     assert not torch.equal(trainer.average.out.weight, last["out.weight"])
 
     pupil = Trainer(arguments().parse_args([*options, "--future", "6"]))
-    pupil.teacher, _ = forced.load(tmp_path / "stage1.pt", pupil.device)
+    pupil.distil(forced.load(tmp_path / "stage1.pt", pupil.device)[0])
     pupil.label_with(pupil.teacher, 0.0)
     pupil.stage(0, "ce", 0.02)
     assert pupil.report(0.0).keys() == {"a"}
