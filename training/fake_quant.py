@@ -24,8 +24,8 @@ from training.model import AcousticModel, Config, Convolution
 GROUP = 32
 #: The largest of a row of activations, or of a channel of int8 weights, becomes this.
 HIGHEST = 127.0
-#: Scales that are tried for an int4 group: those with which its largest value becomes so much.
-LARGEST_INT4 = tuple(-8.0 + 0.25 * step for step in range(12))
+#: Scales that are tried for an int4 group: those with which its largest value becomes -8, -7.75 and so on.
+TRIED = 12
 #: Constants of fewer elements are not stored as half floats.
 FEWEST_HALVES = 128
 WIDTHS = ("int4", "int8", "f16", "f32")
@@ -73,7 +73,7 @@ def int4_grid(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     values = groups.T.contiguous()
     largest = values.gather(0, values.abs().argmax(dim=0, keepdim=True))
-    scales = largest / torch.tensor(LARGEST_INT4, device=values.device)[:, None]
+    scales = largest / (0.25 * torch.arange(TRIED, device=values.device) - 8.0)[:, None]
     error = torch.zeros_like(scales)
     for value in values:
         difference = _int4(value, scales) * scales - value
@@ -266,14 +266,12 @@ class FakeQuantised(nn.Module):
         for name, layer in layers if self.plan.halve_the_rest else ():
             conv, norm = layer.depthwise, layer.batch_norm
             gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach()
-            folded = {
-                "weight": (conv.weight, gain[:, None, None], 0.0),
-                "bias": (conv.bias, gain, (norm.bias - norm.running_mean * gain).detach()),
-            }
-            for part, (value, factor, shift) in folded.items():
+            mean, shift = norm.running_mean, norm.bias.detach()
+            weight = halves(conv.weight * gain[:, None, None]) / gain[:, None, None]
+            bias = (halves((conv.bias - mean) * gain + shift) - shift) / gain + mean
+            for part, value, rounded in (("weight", conv.weight, weight), ("bias", conv.bias, bias)):
                 if value.numel() >= FEWEST_HALVES:
-                    back = (halves(value * factor + shift) - shift) / factor
-                    made[f"{name}.depthwise.{part}"] = through(value, torch.where(factor == 0, value, back))
+                    made[f"{name}.depthwise.{part}"] = through(value, torch.where(rounded.isfinite(), rounded, value))
         return made
 
 

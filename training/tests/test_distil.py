@@ -13,6 +13,7 @@ from training import forced, losses
 from training.distil import Distiller, Mix, paired, read_mix, with_layers
 from training.fake_quant import FakeQuantised, read_plan
 from training.model import SUBSAMPLING, AcousticModel, Config
+from training.onnx_graph import streaming
 from training.tests.packs import write_pack
 from training.train import Trainer, arguments
 
@@ -203,6 +204,9 @@ def test_a_teacher_and_a_student_of_a_fraction_of_it_are_trained_and_judged(tmp_
     mix = "--distil soft=0.8,feature=0.5,attention=0.1,relation=0.1,self=0.1,ema=0.1"
     small = trained(f"--dim 32 --layers 3 --channels 4 --chunk 8 --out {tmp_path}/small {teacher} {mix}")
     assert 5 * count(small.model) < count(large.model)
+    streaming(small.average, None)
+    with pytest.raises(ValueError, match="8 frames of future cannot stream"):
+        streaming(large.average, None)
     names = torch.load(tmp_path / "small" / "stage0.pt", weights_only=True)["average"].keys()
     assert names == AcousticModel(small.config).state_dict().keys(), "heads and projections are no part of the network"
     start = f"--warm-start {tmp_path}/small/stage0.pt"
