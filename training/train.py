@@ -89,7 +89,7 @@ class Trainer:
         self.teacher = teacher
         mix = read_mix(self.args.distil if self.args.distil is not None else "soft=0.8")
         # What several processes begin with must be the same.
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.args.seed)
             self.distiller = Distiller(mix, self.model, teacher).to(self.device)
 
