@@ -86,6 +86,7 @@ def _int4(value: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return torch.where(scale == 0, 0.0, (value / scale).round().clamp(-8.0, 7.0))
 
 
+@torch.no_grad()
 def halves(value: torch.Tensor) -> torch.Tensor:
     """The nearest half floats; what is beyond their range stays."""
     rounded = value.half().float()
@@ -255,9 +256,10 @@ class FakeQuantised(nn.Module):
         if not self.halved:
             return {}
         values = [self.network.get_parameter(name) for name in self.halved]
-        flat = torch.cat([value.flatten() for value in values])
-        parts = through(flat, halves(flat)).split([value.numel() for value in values])
-        return {name: part.view_as(value) for name, part, value in zip(self.halved, parts, values, strict=True)}
+        factors = [_folded(name.rpartition(".")[0]) for name in self.halved]
+        rounded = halves(torch.cat([factor * v.flatten() for factor, v in zip(factors, values, strict=True)]))
+        parts = zip(self.halved, rounded.split([v.numel() for v in values]), values, factors, strict=True)
+        return {name: through(value, part.view_as(value) / factor) for name, part, value, factor in parts}
 
     def _convolutions(self) -> dict[str, torch.Tensor]:
         """Depthwise convolutions are stored with their batch normalisation in them."""
