@@ -304,6 +304,64 @@ mod tests {
         );
     }
 
+    #[derive(serde::Deserialize)]
+    struct Fixture {
+        inputs: usize,
+        outputs: usize,
+        layer: Floats,
+        int8: Grid,
+        int4: Grid,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Floats {
+        weight: Vec<f32>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Grid {
+        integers: Vec<i8>,
+        scales: Vec<f32>,
+    }
+
+    /// What `training/fake_quant.py` trains with is what comes out here.
+    #[test]
+    fn training_in_low_precision_finds_the_same_integers_and_scales() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../inference/tests/data/fake-quant.toml"
+        );
+        let fixture: Fixture = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let Fixture {
+            inputs, outputs, ..
+        } = fixture;
+        let weight = Matrix {
+            name: "w".into(),
+            inputs,
+            outputs,
+            values: fixture.layer.weight,
+        };
+        let (bytes, scales) = int8_of(&weight);
+        let integers: Vec<i8> = bytes.into_iter().map(|byte| byte as i8).collect();
+        assert_eq!(
+            (integers, scales),
+            (fixture.int8.integers, fixture.int8.scales)
+        );
+        let (bytes, scales) = int4_of(&weight);
+        let half = |input: usize, output: usize| {
+            let byte = bytes[(output * inputs + input) / 2];
+            (byte >> (input % 2 * 4) & 15) as i8 - 8
+        };
+        let integers: Vec<i8> = (0..inputs)
+            .flat_map(|input| (0..outputs).map(move |output| (input, output)))
+            .map(|(input, output)| half(input, output))
+            .collect();
+        assert_eq!(
+            (integers, scales),
+            (fixture.int4.integers, fixture.int4.scales)
+        );
+    }
+
     #[test]
     fn a_network_without_products_is_refused() {
         let mut model = ModelProto {
