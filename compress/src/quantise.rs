@@ -350,7 +350,7 @@ mod tests {
         let (bytes, scales) = int4_of(&weight);
         let half = |input: usize, output: usize| {
             let byte = bytes[(output * inputs + input) / 2];
-            (byte >> (input % 2 * 4) & 15) as i8 - 8
+            ((byte >> (input % 2 * 4)) & 15) as i8 - 8
         };
         let integers: Vec<i8> = (0..inputs)
             .flat_map(|input| (0..outputs).map(move |output| (input, output)))

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut inputs: Vec<Vec<f32>> = sizes.map(|size| vec![0.0; size]).collect();
     let read = floats(&std::fs::read(features)?);
     let step = inputs.first().ok_or("the network has no input")?.len();
-    if read.len() % step != 0 {
+    if step == 0 || !read.len().is_multiple_of(step) {
         return Err(format!(
             "{features}: {} values are no whole steps of {step}",
             read.len()
