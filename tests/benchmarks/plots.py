@@ -11,6 +11,8 @@ Needs numpy and matplotlib. Every plot is drawn whose data are there; for the ot
 * `wake-det.png`: `wake-det.json` in RESULTS, written by the wake phrase benchmark:
   {"phrases": {"athena": {"points": [{"threshold": 0.5, "false_alarms_per_hour": 0.1, "missed": 0.08}, …]}, …}};
   the key "phrases" may also be left out
+* `compression.png`: `compression.json` in RESULTS, written by `vocar-compress report … --recognise … --json`:
+  {"rows": [{"name": "f32", "bytes": 9951728, "median_ms": 1.8, "recognition": {"accepted_right": 0.97} or null}, …]}
 * `vad-roc.png`: `vad-roc.json` in RESULTS, written by `vad.py`: {"auc": 0.96, "points": [{"false": 0.1, "true": 0.9}, …]}
 """
 
@@ -52,7 +54,7 @@ def load(path):
     if not path.exists():
         raise Missing(f"{path.name} is not there")
     found = json.loads(path.read_text(encoding="utf-8"))
-    return found.get("result", found)
+    return found.get("result", found) if isinstance(found, dict) else {"rows": found}
 
 
 def outcomes(work, *names):
@@ -227,7 +229,29 @@ def vad_roc(work, results, figure):
     axes.set_title(f"Voice activity in noise, area {data['auc']:.3f}", fontsize=11)
 
 
+def compression(_work, results, figure):
+    """Size against recognition, or against the divergence where nothing was recognised; dots grow with the step's time."""
+    path = results / "compression.json"
+    rows = load(path).get("rows", [])
+    if not rows:
+        raise Missing(f"{path.name} has no rows")
+    recognised = all(row["recognition"] for row in rows)
+    heights = [100 * row["recognition"]["accepted_right"] if recognised else row["divergence"] for row in rows]
+    axes = figure.add_subplot()
+    for number, (row, height) in enumerate(zip(rows, heights, strict=True)):
+        size, time = row["bytes"] / 1e6, row["median_ms"]
+        axes.scatter(size, height, 120 * time, COLOURS[number % len(COLOURS)], alpha=0.75, linewidths=0)
+        axes.annotate(
+            f"{row['name']}, {time:.2f} ms", (size, height), xytext=(8, 4), textcoords="offset points", fontsize=8
+        )
+    axes.set(xlabel="file, MB", xlim=(0, 1.35 * max(row["bytes"] for row in rows) / 1e6))
+    axes.set_ylabel("sentences accepted and right, %" if recognised else "divergence from f32, nats a frame")
+    axes.margins(y=0.15)
+    axes.set_title("Smaller networks: the area of a dot is the time of a step", fontsize=11)
+
+
 PLOTS = {
+    "compression": (compression, (8.0, 5.0)),
     "noise": (noise, (6.4, 4.0)),
     "reliability": (reliability, (6.4, 5.2)),
     "rejection": (rejection, (8.0, 4.0)),
