@@ -85,6 +85,7 @@ class ChunkAttention(nn.Module):
         self.out = nn.Linear(config.dim, config.dim)
         self.width = config.context + config.chunk + config.future
         self.bias = nn.Parameter(torch.zeros(config.heads, self.width + config.chunk - 1))
+        self.softmax = nn.Softmax(dim=-1)
         self.dropout = nn.Dropout(config.dropout)
         query = torch.arange(config.chunk)[:, None]
         key = torch.arange(self.width)[None, :]
@@ -98,7 +99,7 @@ class ChunkAttention(nn.Module):
         q = q.reshape(batch, frames // c.chunk, c.chunk, c.heads, head).permute(0, 1, 3, 2, 4)
         k, v = (self._windows(t, head) for t in (k, v))
         scores = q @ k.transpose(-1, -2) * head**-0.5 + self.bias[:, self.distance]
-        mixed = self.dropout(scores.softmax(dim=-1)).to(v.dtype) @ v
+        mixed = self.dropout(self.softmax(scores)).to(v.dtype) @ v
         return self.dropout(self.out(mixed.permute(0, 1, 3, 2, 4).reshape(batch, frames, dim)))
 
     def _windows(self, t: torch.Tensor, head: int) -> torch.Tensor:

@@ -81,8 +81,13 @@ class Writer:
 
 
 def streaming(model: AcousticModel, log_prior: torch.Tensor | None) -> onnx.ModelProto:
-    """One step of the model. With `log_prior` [columns] the output is divided by the prior (hybrid scoring)."""
+    """One step of the model. With `log_prior` [columns] the output is divided by the prior (hybrid scoring).
+
+    Raises ValueError for a model that sees the future.
+    """
     c = model.config
+    if c.future:
+        raise ValueError(f"a network that sees {c.future} frames of future cannot stream; export a student of it")
     w = Writer()
     frames = c.chunk * SUBSAMPLING
     w.inputs.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, frames, c.mels]))

@@ -236,6 +236,69 @@ mod tests {
         assert_eq!(made.scales, [1.0 / 127.0]);
     }
 
+    #[derive(serde::Deserialize)]
+    struct Fixture {
+        inputs: usize,
+        outputs: usize,
+        layer: Floats,
+        int8: Grid,
+        int4: Grid,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Floats {
+        weight: Vec<f32>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Grid {
+        integers: Vec<i8>,
+        scales: Vec<f32>,
+    }
+
+    /// What `training/fake_quant.py` trains with is what comes out here.
+    #[test]
+    fn training_in_low_precision_finds_the_same_integers_and_scales() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../inference/tests/data/fake-quant.toml"
+        );
+        let fixture: Fixture = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let Fixture {
+            inputs, outputs, ..
+        } = fixture;
+        let weight = Matrix {
+            name: "w".into(),
+            inputs,
+            outputs,
+            values: fixture.layer.weight,
+        };
+        let made = int8(
+            &weight.values,
+            outputs,
+            |at| at % outputs,
+            Method::Symmetric,
+            Granularity::Channel,
+        );
+        assert_eq!(
+            (made.integers, made.scales),
+            (fixture.int8.integers, fixture.int8.scales)
+        );
+        let made = int4(&weight, Method::Symmetric);
+        let half = |input: usize, output: usize| {
+            let byte = made.bytes[(output * inputs + input) / 2];
+            (byte >> (input % 2 * 4) & 15) as i8 - 8
+        };
+        let integers: Vec<i8> = (0..inputs)
+            .flat_map(|input| (0..outputs).map(move |output| (input, output)))
+            .map(|(input, output)| half(input, output))
+            .collect();
+        assert_eq!(
+            (integers, made.scales),
+            (fixture.int4.integers, fixture.int4.scales)
+        );
+    }
+
     proptest! {
         #[test]
         fn every_value_of_a_range_comes_back_within_half_a_step_and_nought_exactly(
