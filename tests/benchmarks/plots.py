@@ -230,28 +230,36 @@ def vad_roc(work, results, figure):
 
 
 def compression(_work, results, figure):
-    """Size against recognition, or against the divergence where nothing was recognised; dots grow with the step's time."""
+    """File, step and recognition of each network side by side; the divergence where nothing was recognised."""
     path = results / "compression.json"
     rows = load(path).get("rows", [])
     if not rows:
         raise Missing(f"{path.name} has no rows")
-    recognised = all(row["recognition"] for row in rows)
-    heights = [100 * row["recognition"]["accepted_right"] if recognised else row["divergence"] for row in rows]
-    axes = figure.add_subplot()
-    for number, (row, height) in enumerate(zip(rows, heights, strict=True)):
-        size, time = row["bytes"] / 1e6, row["median_ms"]
-        axes.scatter(size, height, 120 * time, COLOURS[number % len(COLOURS)], alpha=0.75, linewidths=0)
-        axes.annotate(
-            f"{row['name']}, {time:.2f} ms", (size, height), xytext=(8, 4), textcoords="offset points", fontsize=8
-        )
-    axes.set(xlabel="file, MB", xlim=(0, 1.35 * max(row["bytes"] for row in rows) / 1e6))
-    axes.set_ylabel("sentences accepted and right, %" if recognised else "divergence from f32, nats a frame")
-    axes.margins(y=0.15)
-    axes.set_title("Smaller networks: the area of a dot is the time of a step", fontsize=11)
+    if all(row["recognition"] for row in rows):
+        rated = ("sentences accepted and right, %", [100 * row["recognition"]["accepted_right"] for row in rows])
+    else:
+        rated = ("divergence from f32, nats a frame", [row["divergence"] for row in rows])
+    places = range(len(rows))
+    left, middle, right = figure.subplots(1, 3, sharey=True)
+    for axes, colour, title, values in (
+        (left, BLUE, "file, MB", [row["bytes"] / 1e6 for row in rows]),
+        (middle, ORANGE, "median step, ms", [row["median_ms"] for row in rows]),
+    ):
+        bars = axes.barh(places, values, color=colour, height=0.6)
+        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+        axes.set_xlabel(title)
+        axes.margins(x=0.2)
+        axes.set_axisbelow(True)
+    title, values = rated
+    right.plot(values, places, "o", color=GREEN)
+    right.margins(x=0.15)
+    right.set_xlabel(title)
+    left.set_yticks(places, [row["name"] for row in rows])
+    left.invert_yaxis()
 
 
 PLOTS = {
-    "compression": (compression, (8.0, 5.0)),
+    "compression": (compression, (10.0, 4.4)),
     "noise": (noise, (6.4, 4.0)),
     "reliability": (reliability, (6.4, 5.2)),
     "rejection": (rejection, (8.0, 4.0)),

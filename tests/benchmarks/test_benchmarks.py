@@ -215,16 +215,18 @@ def test_smaller_networks_are_drawn_where_they_were_measured(tmp_path):
         (tmp_path / "compression.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
         figure = plots.pyplot.figure()
         plots.compression(None, tmp_path, figure)
-        (axes,) = figure.axes
-        places = [tuple(dots.get_offsets()[0]) for dots in axes.collections]
+        size, step, rated = figure.axes
+        widths = [[bar.get_width() for bar in axes.patches] for axes in (size, step)]
+        points = rated.lines[0].get_xdata().tolist()
         plots.pyplot.close(figure)
-        return axes.get_ylabel(), places
+        return rated.get_xlabel(), *widths, points
 
     row = {"name": "f32", "bytes": 8_000_000, "median_ms": 2.0, "divergence": 0.0, "recognition": None}
     small = row | {"name": "int8", "bytes": 2_000_000, "divergence": 0.01}
-    label, places = drawn([row, small])
-    assert label.startswith("divergence") and places == [(8.0, 0.0), (2.0, 0.01)]
-    label, places = drawn([row | {"recognition": {"accepted_right": 0.97}}])
-    assert label.startswith("sentences") and places == [(8.0, pytest.approx(97.0))]
+    label, sizes, steps, points = drawn([row, small])
+    assert label.startswith("divergence") and points == [0.0, 0.01]
+    assert sizes == [8.0, 2.0] and steps == [2.0, 2.0]
+    label, _, _, points = drawn([row | {"recognition": {"accepted_right": 0.97}}])
+    assert label.startswith("sentences") and points == [pytest.approx(97.0)]
     with pytest.raises(plots.Missing):
         drawn([])
