@@ -156,7 +156,13 @@ mod tests {
 
     /// A bell around nought with an outlier.
     fn bell(outlier: f32) -> Vec<f32> {
-        let uniform = |n: u32| (n.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32;
+        let uniform = |n: u32| {
+            // SplitMix64 (G. Steele, D. Lea, C. Flood, 2014).
+            let mixed = u64::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (mixed >> 40) as f32 / (1 << 24) as f32
+        };
         let mut values: Vec<f32> = (0..20_000u32)
             .map(|n| (0..6).map(|k| uniform(6 * n + k) - 0.5).sum())
             .collect();

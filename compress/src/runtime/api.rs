@@ -1,6 +1,7 @@
 //! The few calls of ONNX Runtime's C interface that a network of floats takes, made safe: everything that it hands out is
 //! owned here and released once, and every failure becomes its message.
 
+use std::error::Error;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
 use std::ptr::{NonNull, null, null_mut};
@@ -39,7 +40,12 @@ impl Api {
     /// Loads the library.
     pub fn load(path: &Path) -> Result<Api, String> {
         // SAFETY: loading runs the library's initialisers; it is the file that the user names, or the system's own.
-        let library = unsafe { Library::new(path) }.map_err(|e| e.to_string())?;
+        let library = unsafe { Library::new(path) }.map_err(|e| {
+            let why = e
+                .source()
+                .map_or_else(|| e.to_string(), ToString::to_string);
+            format!("{}: {why}", path.display())
+        })?;
         // It is never unloaded: its threads and its memory may outlive every session.
         let library: &'static Library = Box::leak(Box::new(library));
         // SAFETY: this is the signature of the library's one exported function.
