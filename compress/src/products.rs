@@ -31,6 +31,26 @@ pub enum RewriteError {
         "weight `{0}` holds no float values of its shape; export the network with its weights inside"
     )]
     Weight(String),
+    /// Static scales without a range.
+    #[error(
+        "missing calibration: layer `{layer}` takes `{tensor}`, for which the file of ranges has none; run `vocar-compress calibrate` on this very network"
+    )]
+    Calibration {
+        /// The layer.
+        layer: String,
+        /// The tensor that feeds it.
+        tensor: String,
+    },
+    /// Operators that are newer than the network's opset.
+    #[error(
+        "the network is written for opset {found}, such layers need {needed}: export it again with opset {needed} or later"
+    )]
+    Opset {
+        /// The network's.
+        found: i64,
+        /// The oldest that has the operators.
+        needed: i64,
+    },
 }
 
 /// A product with a constant matrix.

@@ -15,7 +15,6 @@ use vocar_inference::{AcousticModel, AcousticSession, Bundle};
 use vocar_speech::decoder::Background;
 use vocar_speech::frontend::{FeatureSpec, LogMel};
 use vocar_speech::lexicon::Lexicon;
-use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 use vocar_speech::vad::{FRAME, VadConfig, VadEvent, VoiceActivity};
 use vocar_speech::wake::{PAUSE_AFTER, Spotted, WakeConfig, WakeSpotter, Words};
@@ -76,13 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn read(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
-    let mut source = AudioSource::open(path)?;
-    let mut resampler = Resampler::new(source.rate())?;
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk()? {
-        resampler.push(chunk, &mut samples)?;
-    }
-    resampler.flush(&mut samples)?;
+    let mut samples = AudioSource::open(path)?.whole()?;
     samples.resize(samples.len() + 16_000, 0.0);
     Ok(samples)
 }
