@@ -17,6 +17,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from training.bundle import BUNDLE
 from training.dataset import SPEEDS, STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames, repeated
 from training.features import LogMel
 from training.model import AcousticModel, Config, with_chunk
+from training.sparsity import Zeros
 from training.team import Team
 from training.units import SIL, read_phones
 
@@ -46,18 +48,7 @@ class Trainer:
         self.samples = self.pack.samples.to(self.device)
         self.train_items = [i for i in self.pack.split("train") if i.length < 20 * 16_000]
         self.dev_items = self.pack.split("dev")
-        self.config = Config(
-            columns=2 * len(self.phones),
-            dim=args.dim,
-            layers=args.layers,
-            heads=args.dim // 32,
-            expansion=args.expansion,
-            kernel=args.kernel,
-            chunk=args.chunk,
-            delay=args.delay,
-            future=args.future,
-            dropout=args.dropout,
-        )
+        self.config = shape(args, 2 * len(self.phones))
         self.model = AcousticModel(self.config).to(self.device)
         self.logmel = LogMel(WARPS).to(self.device)
         seed = args.seed + 1000 * self.team.rank
@@ -67,6 +58,7 @@ class Trainer:
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.average = copy.deepcopy(self.model).eval()
+        self.zeros = Zeros([])
         self.transitions = torch.zeros(len(self.phones), len(self.phones), device=self.device)
 
     def _measure_features(self) -> None:
@@ -98,6 +90,7 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self._step(optimiser)
+            self.zeros.apply()
             self._follow(step)
             step += 1
             seen += self.team.size * float((batch.lengths / batch.speeds).sum()) / 16_000 / 3600
@@ -270,6 +263,28 @@ class Trainer:
             network.load_state_dict(weights)
             own.load_state_dict(with_chunk(network, self.config.chunk).state_dict())
         self.transitions = state["transitions"].to(self.device)
+        if self.args.keep_zeros:
+            self.zeros = Zeros.of(self.model)
+            self._say(f"{self.zeros.count()} weights are nought and stay so")
+
+
+def shape(args: argparse.Namespace, columns: int) -> Config:
+    """The network to train: as the options say, or as the checkpoint that it starts from, pruned or not."""
+    if args.warm_start:
+        state = torch.load(args.warm_start, map_location="cpu", weights_only=True)
+        return replace(Config(**state["config"]), chunk=args.chunk, dropout=args.dropout)
+    return Config(
+        columns=columns,
+        dim=args.dim,
+        layers=args.layers,
+        heads=args.dim // 32,
+        expansion=args.expansion,
+        kernel=args.kernel,
+        chunk=args.chunk,
+        delay=args.delay,
+        future=args.future,
+        dropout=args.dropout,
+    )
 
 
 def keep_norms(model: torch.nn.Module) -> None:
@@ -311,7 +326,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, help="a checkpoint to learn from; it aligns, too, unless --label-with")
     parser.add_argument("--teach", type=float, default=0.8, help="the teacher's share beside the labels")
     parser.add_argument(
-        "--warm-start", type=Path, help="a checkpoint of the same shape, but for its chunks, to start from"
+        "--warm-start", type=Path, help="a checkpoint to start from; its shape counts, but for --chunk and --dropout"
     )
     parser.add_argument("--out", type=Path, default=Path("data/run"))
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
@@ -333,6 +348,9 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument(
         "--keep-norms", action="store_true", help="leave batch normalisation as it is: for short rounds from a bundle"
+    )
+    parser.add_argument(
+        "--keep-zeros", action="store_true", help="weights that are nought in the checkpoint to start from stay nought"
     )
     parser.add_argument(
         "--repeat", nargs="+", default=[], metavar="CORPUS=N", help="hear a corpus so many times in each pass"

@@ -395,7 +395,14 @@ def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path
     write_pack(tmp_path, [*entries, ("a", "3", "dev", [2, 3])])
     options = {"device": "cpu", "seconds": 10, "rate": 2e-3, "smooth": 0.3, "average": 0.9, "seed": 1, "workers": 1}
     shape = {"dim": 32, "layers": 1, "expansion": 2, "kernel": 9, "chunk": 4, "delay": 2, "dropout": 0.1}
-    options |= {"keep_norms": False, "strength": ["track=10"], "repeat": ["b=2"], "speeds": [0.9, 1.0]}
+    options |= {
+        "keep_norms": False,
+        "keep_zeros": False,
+        "warm_start": None,
+        "strength": ["track=10"],
+        "repeat": ["b=2"],
+        "speeds": [0.9, 1.0],
+    }
     paths = {"pack": tmp_path, "out": tmp_path, "bundle": BUNDLE, "schedule": ["ce:0.02", "mmi:0.02"]}
     trainer = Trainer(argparse.Namespace(**shape, future=0, teach=0.8, **options, **paths))
     trainer.realign(0.0)
