@@ -1,5 +1,7 @@
 //! `vocar-compress`: smaller networks, and what they cost.
 
+mod pruning;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +14,8 @@ use vocar_compress::halves::halve_the_rest;
 use vocar_compress::plan::{self, Plan, Width};
 use vocar_compress::quantise::{Bits, quantise};
 use vocar_compress::trial::Trial;
-use vocar_compress::{Report, bench, bundle, read, report, write};
+use vocar_compress::tucker::tucker;
+use vocar_compress::{Report, RewriteError, bench, bundle, read, report, write};
 use vocar_inference::gemm::Tier;
 use vocar_inference::{Bundle, Operators, Precision};
 use vocar_speech::resample::Resampler;
@@ -62,12 +65,18 @@ enum Command {
         #[arg(long, default_value_t = 60.0)]
         seconds: f64,
     },
-    /// Replace constant matrix products by two thinner ones each.
+    /// Replace constant matrix products by two thinner ones each, convolutions by up to three.
     Factorise {
         /// The float network: a file, or a bundle that has one.
         input: PathBuf,
         /// The file to write.
         output: PathBuf,
+        /// Factorise matrix products (singular values): what happens without --tucker.
+        #[arg(long)]
+        svd: bool,
+        /// Factorise convolutions (Tucker): alone, unless --svd is there, too.
+        #[arg(long)]
+        tucker: bool,
         /// Share of the sum of squared singular values that is kept, from 0 to 1.
         #[arg(long, default_value_t = 0.95)]
         energy: f64,
@@ -78,6 +87,8 @@ enum Command {
         #[arg(long, value_name = "PART")]
         keep: Vec<String>,
     },
+    /// Take out whole layers, heads, units, channels or single weights that give least.
+    Prune(pruning::Arguments),
     /// Make every kind of smaller network, and print what each saves and costs.
     Report {
         /// A bundle with an f32 network.
@@ -148,10 +159,16 @@ fn main() -> ExitCode {
         Command::Factorise {
             input,
             output,
+            svd,
+            tucker,
             energy,
             rank,
             keep,
-        } => run_factorise(&input, &output, thinness(energy, rank), &keep),
+        } => {
+            let thinness = thinness(energy, rank);
+            run_factorise(&input, &output, (svd || !tucker, tucker), thinness, &keep)
+        }
+        Command::Prune(arguments) => arguments.run(),
         Command::Report {
             bundle,
             recordings,
@@ -295,6 +312,7 @@ fn thinness(energy: f64, rank: Option<usize>) -> Thinness {
 fn run_factorise(
     input: &Path,
     output: &Path,
+    (products, convolutions): (bool, bool),
     thinness: Thinness,
     keep: &[String],
 ) -> Result<(), Box<dyn Error>> {
@@ -305,9 +323,13 @@ fn run_factorise(
     }
     let mut model = floats(input)?;
     let before = model.encoded_len();
-    let report =
-        factorise(&mut model, thinness, keep).map_err(|e| format!("{}: {e}", input.display()))?;
-    tell(&report);
+    let named = |e: RewriteError| format!("{}: {e}", input.display());
+    if products {
+        tell(&factorise(&mut model, thinness, keep).map_err(named)?);
+    }
+    if convolutions {
+        tell(&tucker(&mut model, thinness, keep).map_err(named)?);
+    }
     put(output, None, &model, before)
 }
 

@@ -1,0 +1,128 @@
+//! `vocar-compress prune`.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use prost::Message;
+use vocar_compress::prune::{Heard, NOfM, Share, Sparsity, Stage, Wishes, prune};
+use vocar_compress::trial::Trial;
+use vocar_inference::Bundle;
+
+use crate::{floats, heard, put};
+
+/// Of so many recordings one is to judge by, the others are to decide on.
+const JUDGES: usize = 5;
+
+/// What goes, and by what it is chosen.
+#[derive(Args)]
+pub struct Arguments {
+    /// The float network: a file, or a bundle that has one.
+    input: PathBuf,
+    /// The file to write.
+    output: PathBuf,
+    /// What goes and its share, as in heads=0.3,ffn=0.4,layers=0.5,channels=0.25: layers first.
+    #[arg(long, value_name = "WHAT=SHARE", value_delimiter = ',')]
+    structured: Vec<Share>,
+    /// Share of the weights of each output that become nought.
+    #[arg(long, value_name = "SHARE", conflicts_with = "n_m")]
+    unstructured: Option<f64>,
+    /// Weights that stay of each few inputs that follow each other, as in 2:4; the others become nought.
+    #[arg(long, alias = "n:m", value_name = "N:M")]
+    n_m: Option<NOfM>,
+    /// Recordings of speech to decide on, a table whose first column is `path`: the input is a bundle then. Every fifth of them
+    /// judges the result instead.
+    #[arg(long, value_name = "TSV", required_unless_present = "magnitude")]
+    recordings: Option<PathBuf>,
+    /// Decide by the size of the weights, without recordings.
+    #[arg(long, conflicts_with = "recordings")]
+    magnitude: bool,
+    /// Seconds of the recordings that are used.
+    #[arg(long, default_value_t = 300.0)]
+    seconds: f64,
+    /// Units and channels go by so many: int4 wants whole groups of 32.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    granule: u16,
+    /// Leave layers whose name contains this as they are; may be given more than once.
+    #[arg(long, value_name = "PART")]
+    keep: Vec<String>,
+}
+
+impl Arguments {
+    /// Does it, and prints what each step took and cost.
+    pub fn run(self) -> Result<(), Box<dyn Error>> {
+        let wishes = self.wishes()?;
+        let mut model = floats(&self.input)?;
+        let before = model.encoded_len();
+        let heard = self.recordings.as_deref();
+        let heard = heard.map(|recordings| hear(&self.input, recordings, self.seconds));
+        let heard = heard.transpose()?;
+        let progress = &mut |line: &str| eprintln!("{line}");
+        let stages = prune(&mut model, &wishes, heard.as_ref(), progress)
+            .map_err(|e| format!("{}: {e}", self.input.display()))?;
+        print!("{}", table(&stages));
+        put(&self.output, None, &model, before)
+    }
+
+    fn wishes(&self) -> Result<Wishes, String> {
+        let sparsity = self.unstructured.map(Sparsity::Share);
+        let sparsity = sparsity.or(self.n_m.map(Sparsity::Groups));
+        if self.structured.is_empty() && sparsity.is_none() {
+            return Err("nothing is to go: give --structured, --unstructured or --n-m".into());
+        }
+        if let Some(Sparsity::Share(share)) = sparsity
+            && !(0.0..1.0).contains(&share)
+        {
+            return Err(format!(
+                "--unstructured {share}: a share from 0 to below 1 is wanted"
+            ));
+        }
+        Ok(Wishes {
+            structured: self.structured.clone(),
+            granule: self.granule.into(),
+            sparsity,
+            keep: self.keep.clone(),
+        })
+    }
+}
+
+/// A bundle's float network on the two kinds of recordings.
+fn hear(bundle: &Path, recordings: &Path, seconds: f64) -> Result<Heard, Box<dyn Error>> {
+    if !bundle.is_dir() {
+        return Err(format!(
+            "{}: recordings become features as a bundle's manifest says; give a bundle, or --magnitude",
+            bundle.display()
+        )
+        .into());
+    }
+    let heard = heard(recordings, seconds)?.into_iter().enumerate();
+    let (judge, calibration): (Vec<_>, Vec<_>) = heard.partition(|(which, _)| which % JUDGES == 0);
+    let trial = |recordings: Vec<(usize, Vec<f32>)>| {
+        let recordings = recordings.into_iter().map(|(_, samples)| samples);
+        Trial::new(Bundle::open(bundle)?, recordings.collect()).map_err(Box::<dyn Error>::from)
+    };
+    Ok(Heard {
+        calibration: trial(calibration)?,
+        judge: trial(judge)?,
+    })
+}
+
+fn table(stages: &[Stage]) -> String {
+    let mut text = String::from(
+        "| after | parameters | not nought | nats a frame | same phone |\n|---|---|---|---|---|\n",
+    );
+    for stage in stages {
+        let distance = stage.distance.map_or("- | -".to_owned(), |distance| {
+            let same = 100.0 * distance.same;
+            format!("{:.4} | {same:.1} %", distance.divergence)
+        });
+        let Stage {
+            name,
+            parameters,
+            non_zero,
+            ..
+        } = stage;
+        text += &format!("| {name} | {parameters} | {non_zero} | {distance} |\n");
+    }
+    text
+}
