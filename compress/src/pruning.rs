@@ -34,8 +34,8 @@ pub struct Arguments {
     /// judges the result instead.
     #[arg(long, value_name = "TSV", required_unless_present = "magnitude")]
     recordings: Option<PathBuf>,
-    /// Decide by the size of the weights, without recordings.
-    #[arg(long, conflicts_with = "recordings")]
+    /// Decide by the size of the weights alone; recordings then only judge.
+    #[arg(long)]
     magnitude: bool,
     /// Seconds of the recordings that are used.
     #[arg(long, default_value_t = 300.0)]
@@ -55,7 +55,7 @@ impl Arguments {
         let mut model = floats(&self.input)?;
         let before = model.encoded_len();
         let heard = self.recordings.as_deref();
-        let heard = heard.map(|recordings| hear(&self.input, recordings, self.seconds));
+        let heard = heard.map(|recordings| self.hear(recordings));
         let heard = heard.transpose()?;
         let progress = &mut |line: &str| eprintln!("{line}");
         let stages = prune(&mut model, &wishes, heard.as_ref(), progress)
@@ -84,27 +84,29 @@ impl Arguments {
             keep: self.keep.clone(),
         })
     }
-}
 
-/// A bundle's float network on the two kinds of recordings.
-fn hear(bundle: &Path, recordings: &Path, seconds: f64) -> Result<Heard, Box<dyn Error>> {
-    if !bundle.is_dir() {
-        return Err(format!(
-            "{}: recordings become features as a bundle's manifest says; give a bundle, or --magnitude",
-            bundle.display()
-        )
-        .into());
+    /// The input on the two kinds of recordings.
+    fn hear(&self, recordings: &Path) -> Result<Heard, Box<dyn Error>> {
+        let bundle = &self.input;
+        if !bundle.is_dir() {
+            return Err(format!(
+                "{}: recordings become features as a bundle's manifest says; give a bundle, or --magnitude alone",
+                bundle.display()
+            )
+            .into());
+        }
+        let heard = heard(recordings, self.seconds)?.into_iter().enumerate();
+        let (judge, calibration): (Vec<_>, Vec<_>) = heard.partition(|(at, _)| at % JUDGES == 0);
+        let trial = |recordings: Vec<(usize, Vec<f32>)>| {
+            let recordings = recordings.into_iter().map(|(_, samples)| samples);
+            Trial::new(Bundle::open(bundle)?, recordings.collect()).map_err(Box::<dyn Error>::from)
+        };
+        let calibration = (!self.magnitude).then(|| trial(calibration));
+        Ok(Heard {
+            calibration: calibration.transpose()?,
+            judge: trial(judge)?,
+        })
     }
-    let heard = heard(recordings, seconds)?.into_iter().enumerate();
-    let (judge, calibration): (Vec<_>, Vec<_>) = heard.partition(|(which, _)| which % JUDGES == 0);
-    let trial = |recordings: Vec<(usize, Vec<f32>)>| {
-        let recordings = recordings.into_iter().map(|(_, samples)| samples);
-        Trial::new(Bundle::open(bundle)?, recordings.collect()).map_err(Box::<dyn Error>::from)
-    };
-    Ok(Heard {
-        calibration: trial(calibration)?,
-        judge: trial(judge)?,
-    })
 }
 
 fn table(stages: &[Stage]) -> String {

@@ -19,7 +19,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, ModelProto};
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
 pub(crate) use records::Recorder;
 pub use records::{RecordError, Records};
@@ -101,10 +101,10 @@ pub struct Wishes {
     pub keep: Vec<String>,
 }
 
-/// Networks on recordings: on some it is decided what goes, on others how good the result is.
+/// A network on recordings: on some it is decided what goes, on others how good the result is.
 pub struct Heard {
-    /// To decide on.
-    pub calibration: Trial,
+    /// To decide on; without them the size of the weights decides.
+    pub calibration: Option<Trial>,
     /// To judge by.
     pub judge: Trial,
 }
@@ -158,7 +158,11 @@ pub fn prune(
     heard: Option<&Heard>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<Stage>, PruneError> {
-    let mut stages = vec![stage("as it was", model, heard)?];
+    let (calibration, judge) = match heard {
+        Some(heard) => (heard.calibration.as_ref(), Some(&heard.judge)),
+        None => (None, None),
+    };
+    let mut stages = vec![stage("as it was", model, judge)?];
     let share = |structure| {
         let of = wishes
             .structured
@@ -167,8 +171,8 @@ pub fn prune(
         of.map(|one| one.share).next_back()
     };
     if let Some(share) = share(Structure::Layers) {
-        drop_layers(model, share, &wishes.keep, heard, progress)?;
-        stages.push(stage("layers", model, heard)?);
+        drop_layers(model, share, &wishes.keep, calibration, progress)?;
+        stages.push(stage("layers", model, judge)?);
     }
     let widths = Structure::WIDTHS.map(|structure| (structure, share(structure)));
     let widths = widths
@@ -176,34 +180,37 @@ pub fn prune(
         .filter_map(|(one, share)| Some((one, share?)));
     let widths: BTreeMap<Structure, f64> = widths.collect();
     if !widths.is_empty() {
-        progress("recording what goes into the products");
-        let records = record(model, heard)?;
+        let records = record(model, calibration, progress)?;
         for (structure, share) in widths {
             narrow(model, structure, share, wishes, &records, progress)?;
         }
-        stages.push(stage("widths", model, heard)?);
+        stages.push(stage("widths", model, judge)?);
     }
     if let Some(sparsity) = wishes.sparsity {
-        progress("recording what goes into the products");
-        let records = record(model, heard)?;
-        let report = sparse::sparsify(model, sparsity, &records, &wishes.keep)?;
+        let records = record(model, calibration, progress)?;
+        let report = sparse::sparsify(model, sparsity, &records, &wishes.keep, progress)?;
         for (layer, reason) in &report.kept {
             progress(&format!("kept {layer}: {reason}"));
         }
-        stages.push(stage("single weights", model, heard)?);
+        stages.push(stage("single weights", model, judge)?);
     }
     Ok(stages)
 }
 
-fn record(model: &ModelProto, heard: Option<&Heard>) -> Result<Records, PruneError> {
-    Ok(match heard {
-        Some(heard) => heard.calibration.record(model)?,
-        None => Records::default(),
-    })
+fn record(
+    model: &ModelProto,
+    calibration: Option<&Trial>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Records, PruneError> {
+    let Some(calibration) = calibration else {
+        return Ok(Records::default());
+    };
+    progress("recording what goes into the products");
+    Ok(calibration.record(model)?)
 }
 
-fn stage(name: &str, model: &ModelProto, heard: Option<&Heard>) -> Result<Stage, PruneError> {
-    let distance = heard.map(|heard| heard.judge.compare(model.clone()));
+fn stage(name: &str, model: &ModelProto, judge: Option<&Trial>) -> Result<Stage, PruneError> {
+    let distance = judge.map(|judge| judge.compare(model.clone()));
     let graph = model.graph.iter().flat_map(|graph| &graph.initializer);
     let constants = graph.filter(|constant| constant.data_type == DataType::Float as i32);
     let values: Vec<f32> = constants.flat_map(values_of).collect();
@@ -224,7 +231,7 @@ fn drop_layers(
     model: &mut ModelProto,
     share: f64,
     keep: &[String],
-    heard: Option<&Heard>,
+    calibration: Option<&Trial>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<(), PruneError> {
     let graph = model.graph.get_or_insert_default();
@@ -237,13 +244,8 @@ fn drop_layers(
             if kept_by_name(&layer.name, keep) {
                 continue;
             }
-            let cost = match heard {
-                Some(heard) => {
-                    heard
-                        .calibration
-                        .compare(without(model, &layer))?
-                        .divergence
-                }
+            let cost = match calibration {
+                Some(trial) => trial.compare(without(model, &layer))?.divergence,
                 None => size(model, &layer),
             };
             progress(&format!("without {}: {cost:.4}", layer.name));
@@ -385,6 +387,20 @@ impl Reader {
             biased: self.bias.is_some(),
         }
     }
+
+    /// Adds to the bias after it, if there is one.
+    fn shift_bias(&self, graph: &mut GraphProto, shift: &[f64]) {
+        let named = |one: &&TensorProto| Some(&one.name) == self.bias.as_ref();
+        let Some(bias) = graph.initializer.iter().find(named) else {
+            return;
+        };
+        let sums = values_of(bias).into_iter().zip(shift);
+        let sums: Vec<f32> = sums
+            .map(|(old, shift)| (f64::from(old) + shift) as f32)
+            .collect();
+        let shifted = floats(&bias.name, &[sums.len() as i64], &sums);
+        put(graph, shifted);
+    }
 }
 
 /// Takes groups out of a part and refits what reads it.
@@ -409,21 +425,13 @@ fn take_out(
         let weight = graph.node[node].input[1].clone();
         let shape = [inputs.len() as i64, reader.shape[1] as i64];
         put(graph, floats(&weight, &shape, &refitted.weights));
-        if let Some(bias) = &reader.bias {
-            let old = graph.initializer.iter().find(|one| one.name == *bias);
-            let old = old.map(values_of).unwrap_or_default();
-            let new = old.iter().zip(&refitted.shift);
-            let new: Vec<f32> = new
-                .map(|(&old, &shift)| (f64::from(old) + shift) as f32)
-                .collect();
-            put(graph, floats(bias, &[new.len() as i64], &new));
-        }
+        reader.shift_bias(graph, &refitted.shift);
     }
     Ok(())
 }
 
 /// Puts a constant in the place of the one of its name.
-fn put(graph: &mut GraphProto, constant: tract_onnx::pb::TensorProto) {
+fn put(graph: &mut GraphProto, constant: TensorProto) {
     let old = graph
         .initializer
         .iter_mut()

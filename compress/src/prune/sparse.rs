@@ -1,17 +1,19 @@
 //! Noughts in the constant matrices: a share of the weights, or so many of each few that follow each other.
 //!
 //! A weight counts as much as its size times the level of its input, and is compared with the others of its output (M. Sun et
-//! al., "A simple and effective pruning approach for large language models", ICLR 2024). The file does not get smaller by
-//! it; what compresses files and what computes with them can.
+//! al., "A simple and effective pruning approach for large language models", ICLR 2024). What is left of each output is
+//! refitted to the recordings. The file does not get smaller by it; what compresses files and what computes with them can.
 
 use std::fmt;
 use std::str::FromStr;
 
 use tract_onnx::pb::ModelProto;
 
-use super::PruneError;
 use super::records::{Moments, Records};
-use crate::products::{Report, floats, products, values_of};
+use super::refit::refit;
+use super::worth::Reading;
+use super::{PruneError, Reader, put};
+use crate::products::{Report, floats, products};
 
 /// How many weights become nought.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +59,7 @@ pub(super) fn sparsify(
     sparsity: Sparsity,
     records: &Records,
     keep: &[String],
+    progress: &mut dyn FnMut(&str),
 ) -> Result<Report, PruneError> {
     let graph = model.graph.get_or_insert_default();
     let mut report = Report::default();
@@ -76,19 +79,17 @@ pub(super) fn sparsify(
             report.kept.push((layer.name, reason));
             continue;
         }
-        let constant = graph.initializer.iter_mut().find(|one| one.name == name);
-        let constant = constant.ok_or_else(|| PruneError::Weight(name.clone()))?;
-        let mut values = values_of(constant);
-        if values.len() != layer.inputs * layer.outputs {
-            return Err(PruneError::Weight(name));
+        let reader = Reader::of(graph, product.node)?;
+        let mut values = reader.values.clone();
+        let reading = reader.reading(records);
+        thin(&mut values, layer.outputs, sparsity, reading.moments);
+        if reading.moments.is_some() {
+            progress(&format!("refitting {}", layer.name));
+            let shift = refit_each(&reading, &mut values);
+            reader.shift_bias(graph, &shift);
         }
-        thin(
-            &mut values,
-            layer.outputs,
-            sparsity,
-            records.of(&product.input),
-        );
-        *constant = floats(&name, &constant.dims, &values);
+        let shape = [layer.inputs as i64, layer.outputs as i64];
+        put(graph, floats(&name, &shape, &values));
         report.changed.push(layer.name);
     }
     if report.changed.is_empty() {
@@ -123,6 +124,30 @@ fn thin(values: &mut [f32], outputs: usize, sparsity: Sparsity, moments: Option<
     }
 }
 
+/// Refits what is left of each output's weights, given in place of the whole ones; returns what is to be added to each bias.
+fn refit_each(whole: &Reading, left: &mut [f32]) -> Vec<f64> {
+    let outputs = whole.outputs;
+    let mut shifts = Vec::with_capacity(outputs);
+    for output in 0..outputs {
+        let column = whole.weights[output..].iter().step_by(outputs);
+        let column: Vec<f32> = column.copied().collect();
+        let kept: Vec<usize> = (0..column.len())
+            .filter(|input| left[input * outputs + output] != 0.0)
+            .collect();
+        let reading = Reading {
+            weights: &column,
+            outputs: 1,
+            ..*whole
+        };
+        let refitted = refit(&reading, &kept);
+        for (input, weight) in kept.iter().zip(refitted.weights) {
+            left[input * outputs + output] = weight;
+        }
+        shifts.extend(refitted.shift);
+    }
+    shifts
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -137,6 +162,33 @@ mod tests {
         thin(&mut heard, 1, Sparsity::Share(0.5), Some(&moments));
         thin(&mut unheard, 1, Sparsity::Share(0.5), None);
         assert_eq!((heard, unheard), ([0.5, 0.0], [0.0, 1.0]));
+    }
+
+    #[test]
+    fn what_is_left_takes_over_what_went() {
+        let mut moments = Moments::new(3);
+        for frame in 0..40 {
+            let value = (frame as f32 * 0.7).sin();
+            moments.add(&[value, value + 2.0, (frame as f32 * 1.3).cos()]);
+        }
+        let weights: [f32; 6] = [1.0, 5.0, 2.0, 1.0, 4.0, 4.0];
+        let whole = Reading {
+            weights: &weights,
+            outputs: 2,
+            moments: Some(&moments),
+            biased: true,
+        };
+        // The first input goes from the first output and the second from the other: each can stand for the other.
+        let mut left = weights;
+        (left[0], left[3]) = (0.0, 0.0);
+        let shift = refit_each(&whole, &mut left);
+        for (found, wanted) in left.iter().zip([0.0, 6.0, 3.0, 0.0, 4.0, 4.0]) {
+            assert!((found - wanted).abs() < 0.1, "{left:?}");
+        }
+        assert!(
+            (shift[0] + 2.0).abs() < 0.1 && (shift[1] - 2.0).abs() < 0.1,
+            "{shift:?}"
+        );
     }
 
     #[test]
