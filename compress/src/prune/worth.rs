@@ -62,7 +62,7 @@ pub(super) fn staying(worth: &[Vec<f64>], share: f64, granule: usize) -> Vec<Vec
     loop {
         let last = |part: usize| {
             let there = ranked[part].len();
-            let size = if there % granule == 0 {
+            let size = if there.is_multiple_of(granule) {
                 granule
             } else {
                 there % granule
@@ -153,7 +153,7 @@ mod tests {
             let gone = total - kept.iter().map(Vec::len).sum::<usize>();
             for (kept, worth) in kept.iter().zip(&worth) {
                 let there = worth.len();
-                prop_assert!(kept.len() == there || kept.len() % granule == 0);
+                prop_assert!(kept.len() == there || kept.len().is_multiple_of(granule));
                 prop_assert!(kept.len() >= granule.min(there) && kept.is_sorted());
                 // Nothing that stays is worth less than what went.
                 let least = kept.iter().map(|&group| worth[group]).fold(f64::INFINITY, f64::min);
