@@ -17,6 +17,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from training.distil import Distiller, read_mix, with_layers
 from training.fake_quant import FakeQuantised, read_plan
 from training.features import LogMel
 from training.model import AcousticModel, Config, with_chunk
+from training.sparsity import Zeros
 from training.team import Team
 from training.units import SIL, read_phones
 
@@ -48,19 +50,7 @@ class Trainer:
         self.samples = self.pack.samples.to(self.device)
         self.train_items = [i for i in self.pack.split("train") if i.length < 20 * 16_000]
         self.dev_items = self.pack.split("dev")
-        self.config = Config(
-            columns=2 * len(self.phones),
-            dim=args.dim,
-            layers=args.layers,
-            heads=args.heads or args.dim // 32,
-            expansion=args.expansion,
-            kernel=args.kernel,
-            channels=args.channels,
-            chunk=args.chunk,
-            delay=args.delay,
-            future=args.future,
-            dropout=args.dropout,
-        )
+        self.config = shape(args, 2 * len(self.phones))
         self.model = AcousticModel(self.config).to(self.device)
         self.logmel = LogMel(WARPS).to(self.device)
         seed = args.seed + 1000 * self.team.rank
@@ -76,6 +66,7 @@ class Trainer:
         if args.quantise:
             plan = read_plan(args.quantise, self.model)
             self.network, self.judged = (FakeQuantised(one, plan) for one in (self.model, self.average))
+        self.zeros = Zeros([])
         self.transitions = torch.zeros(len(self.phones), len(self.phones), device=self.device)
 
     def _measure_features(self) -> None:
@@ -118,6 +109,7 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self._step(optimiser)
+            self.zeros.apply()
             self._follow(step)
             step += 1
             seen += self.team.size * float((batch.lengths / batch.speeds).sum()) / 16_000 / 3600
@@ -298,6 +290,32 @@ class Trainer:
                 fitting = with_layers(fitting, self.config.layers)
             own.load_state_dict(fitting.state_dict())
         self.transitions = state["transitions"].to(self.device)
+        if self.args.keep_zeros:
+            self.zeros = Zeros.of(self.model)
+            self._say(f"{self.zeros.count()} weights are nought and stay so")
+
+
+def shape(args: argparse.Namespace, columns: int) -> Config:
+    """The network to train: as the options say, or as the checkpoint that it starts from, pruned or not."""
+    if args.warm_start:
+        state = torch.load(args.warm_start, map_location="cpu", weights_only=True)
+        begun = Config(**state["config"])
+        layers = min(args.layers, begun.layers)
+        pruned = begun.pruned if layers == begun.layers else ()
+        return replace(begun, chunk=args.chunk, dropout=args.dropout, layers=layers, pruned=pruned)
+    return Config(
+        columns=columns,
+        dim=args.dim,
+        layers=args.layers,
+        heads=args.heads or args.dim // 32,
+        expansion=args.expansion,
+        kernel=args.kernel,
+        channels=args.channels,
+        chunk=args.chunk,
+        delay=args.delay,
+        future=args.future,
+        dropout=args.dropout,
+    )
 
 
 def keep_norms(model: torch.nn.Module) -> None:
@@ -347,7 +365,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--warm-start",
         type=Path,
-        help="a checkpoint of the same shape, but for its chunks or more layers, to start from",
+        help="a checkpoint to start from; its shape counts, but for --chunk, --dropout and fewer --layers",
     )
     parser.add_argument(
         "--quantise", metavar="PLAN", help="train for low precision: a plan file, or int8 or int4 for all layers"
@@ -374,6 +392,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument(
         "--keep-norms", action="store_true", help="leave batch normalisation as it is: for short rounds from a bundle"
+    )
+    parser.add_argument(
+        "--keep-zeros", action="store_true", help="weights that are nought in the checkpoint to start from stay nought"
     )
     parser.add_argument(
         "--repeat", nargs="+", default=[], metavar="CORPUS=N", help="hear a corpus so many times in each pass"

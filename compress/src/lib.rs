@@ -5,6 +5,8 @@
 //! * [`halves`]: all other constants as half floats.
 //! * [`bundle`]: a smaller network beside the float one of a bundle.
 //! * [`factorise`](mod@factorise): constant matrix products as two thinner ones.
+//! * [`tucker`](mod@tucker): convolutions as up to three smaller ones.
+//! * [`prune`](mod@prune): layers, heads, units, channels or single weights that give least go.
 //! * [`report`]: what each of these saves and costs.
 //! * [`plan`]: which layer gets which precision, within a budget.
 //! * [`bench`](mod@bench): how long a network takes with our engine, stock tract and ONNX Runtime, beside what memory allows.
@@ -19,11 +21,13 @@ mod file;
 pub mod halves;
 pub mod plan;
 mod products;
+pub mod prune;
 pub mod quantise;
 pub mod recordings;
 pub mod report;
 pub mod runtime;
 pub mod trial;
+pub mod tucker;
 
 pub use file::{FileError, read, write};
 pub use products::{Layer, Report, RewriteError, layers};

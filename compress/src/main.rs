@@ -20,6 +20,7 @@ enum Command {
     Quantise(cli::quantise::Arguments),
     Plan(cli::plan::Arguments),
     Factorise(cli::factorise::Arguments),
+    Prune(cli::prune::Arguments),
     Report(cli::report::Arguments),
     Bench(cli::bench::Arguments),
     #[command(hide = true)]
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Quantise(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
         Command::Factorise(arguments) => arguments.run(),
+        Command::Prune(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Bench(arguments) => arguments.run(),
         Command::Time(arguments) => arguments.run(),

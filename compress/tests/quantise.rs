@@ -13,6 +13,7 @@ use vocar_compress::factorise::{Thinness, factorise};
 use vocar_compress::halves::halve_the_rest;
 use vocar_compress::plan::{Width, find};
 use vocar_compress::quantise::{Bits, quantise};
+use vocar_compress::tucker::tucker;
 use vocar_compress::{read, write};
 use vocar_inference::{Bundle, Network, Operators, Precision};
 
@@ -162,6 +163,26 @@ fn low_rank_factors_are_smaller_and_near_and_can_be_quantised() {
     assert!(difference > 1e-3 && difference < 1.0, "{difference}");
     let report = quantise(&mut model, Bits::Four, &[]).unwrap();
     assert_eq!(report.kept, []);
+}
+
+#[test]
+fn tucker_factors_of_the_front_end_are_smaller_and_near() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("thin.onnx");
+    let mut model = read(&shipped()).unwrap();
+    let report = tucker(&mut model, Thinness::Energy(0.9), &[]).unwrap();
+    assert_eq!(report.changed, ["subsampling.first", "subsampling.second"]);
+    write(&path, &model).unwrap();
+    let whole = std::fs::metadata(shipped()).unwrap().len();
+    assert!(std::fs::metadata(&path).unwrap().len() < whole - 4 * 5000);
+    let floats = scores(&shipped(), Operators::Stock);
+    let difference = mean_difference(&scores(&path, Operators::Fused), &floats);
+    assert!(difference > 1e-3 && difference < 1.0, "{difference}");
+    let refused = tucker(&mut model, Thinness::Rank(32), &[]).unwrap_err();
+    assert!(
+        refused.to_string().contains("subsampling.second"),
+        "{refused}"
+    );
 }
 
 #[test]

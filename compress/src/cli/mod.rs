@@ -4,6 +4,7 @@ pub mod bench;
 pub mod calibrate;
 pub mod factorise;
 pub mod plan;
+pub mod prune;
 pub mod quantise;
 pub mod report;
 pub mod time;
