@@ -1,7 +1,7 @@
 //! A bundle's float network with recordings: how far another network is from it.
 
 use tract_onnx::pb::ModelProto;
-use vocar_inference::{AcousticModel, Bundle, EngineError, Precision, TractEngine};
+use vocar_inference::{AcousticModel, Bundle, CpuEngine, EngineError, Precision};
 use vocar_speech::dictation::{ScoresError, acoustic_scores};
 
 use crate::bundle::{BundleError, floats_of};
@@ -92,7 +92,7 @@ impl Trial {
     /// Log posteriors of each recording, and the columns of a row.
     fn posteriors(&self, model: ModelProto) -> Result<(Vec<Vec<f32>>, usize), TrialError> {
         let manifest = self.bundle.manifest();
-        let engine = TractEngine::new(model, "the network on trial", manifest)?;
+        let engine = CpuEngine::new(model, "the network on trial", manifest)?;
         let network = AcousticModel::with_engine(
             Box::new(engine),
             Precision::F32,

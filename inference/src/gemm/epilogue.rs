@@ -1,7 +1,7 @@
 //! What follows the sums: scales, bias, activation, residual.
 
 use super::tier::Tier;
-use super::{Int4Weights, Int8Weights, Rows};
+use super::{CHANNELS, Int4Weights, Int8Weights, Rows};
 
 /// What a layer does with its sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ impl Epilogue<'_> {
             sums,
             width: weights.padded_outputs(),
             scales: &weights.scales()[..weights.outputs()],
-            rows: rows.scales(),
+            rows: Some(rows.scales()),
         };
         self.run(tier, layer, out);
     }
@@ -76,7 +76,21 @@ impl Epilogue<'_> {
             sums,
             width,
             scales: Scaled(weights.outputs()),
-            rows: rows.scales(),
+            rows: Some(rows.scales()),
+        };
+        self.run(tier, layer, out);
+    }
+
+    /// The same from sums of floats of so many channels, as [`multiply_float`](super::multiply_float) left them.
+    ///
+    /// # Panics
+    /// When a length does not fit the others.
+    pub fn apply_float(&self, tier: Tier, channels: usize, sums: &[f32], out: &mut [f32]) {
+        let layer = Layer {
+            sums,
+            width: channels.next_multiple_of(CHANNELS),
+            scales: Scaled(channels),
+            rows: None,
         };
         self.run(tier, layer, out);
     }
@@ -85,8 +99,14 @@ impl Epilogue<'_> {
         let channels = layer.scales.count();
         assert_eq!(
             out.len(),
-            layer.rows.len() * self.activation.outputs(channels),
+            layer.sums.len() / layer.width * self.activation.outputs(channels),
             "output"
+        );
+        assert!(
+            layer
+                .rows
+                .is_none_or(|rows| rows.len() * layer.width == layer.sums.len()),
+            "scales of the rows"
         );
         assert!(
             self.residual
@@ -95,11 +115,20 @@ impl Epilogue<'_> {
         );
         assert_eq!(self.bias.len(), channels, "bias");
         #[cfg(target_arch = "x86_64")]
-        if tier != Tier::Portable {
-            // SAFETY: every tier of x86-64 but the portable one is there only when the processor has AVX2.
-            return unsafe { self.write_avx2(layer, out) };
+        match tier {
+            Tier::Portable => {}
+            // SAFETY: the tier is there only when the processor has these parts of AVX-512.
+            Tier::Avx512Vnni => return unsafe { self.write_avx512(layer, out) },
+            // SAFETY: the other tiers are there only when the processor has AVX2.
+            _ => return unsafe { self.write_avx2(layer, out) },
         }
         let _ = tier;
+        self.write(layer, out);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+    fn write_avx512<S: Copy, C: Channels<S>>(&self, layer: Layer<S, C>, out: &mut [f32]) {
         self.write(layer, out);
     }
 
@@ -117,8 +146,9 @@ impl Epilogue<'_> {
             .sums
             .chunks_exact(layer.width)
             .zip(out.chunks_exact_mut(outputs))
-            .zip(layer.rows);
-        for ((sums, out), &scale) in rows {
+            .enumerate();
+        for (number, (sums, out)) in rows {
+            let scale = layer.rows.map_or(1.0, |rows| rows[number]);
             let row = Row {
                 sums: &sums[..channels],
                 scales: layer.scales,
@@ -152,8 +182,8 @@ struct Layer<'a, S, C> {
     sums: &'a [S],
     width: usize,
     scales: C,
-    /// Scale of each row.
-    rows: &'a [f32],
+    /// Scale of each row, one if there are none.
+    rows: Option<&'a [f32]>,
 }
 
 /// What the sum of a channel is worth.
