@@ -1,7 +1,7 @@
 //! Arithmetic over rows of floats. Sums run in eight lanes that are added at the end, so that every processor rounds
 //! alike; on x86-64 the same code is compiled for AVX2 and AVX-512, too.
 
-use crate::gemm::{Tier, exp, sigmoid};
+use crate::gemm::{Source, Tier, exp, fill, map, part, sigmoid};
 
 const LANES: usize = 8;
 
@@ -83,10 +83,8 @@ for_every_tier! {
             let mean = sum(row, |value| value) / count;
             let variance = sum(row, |value| (value - mean) * (value - mean)) / count;
             let inverse = 1.0 / (variance + epsilon).sqrt();
-            let affine = row.iter().zip(gain).zip(shift);
-            for (out, ((value, gain), shift)) in out.iter_mut().zip(affine) {
-                *out = (value - mean) * inverse * gain + shift;
-            }
+            let affine = Affine { row, mean, inverse, gain, shift };
+            fill(out, &affine);
         }
     }
 }
@@ -101,13 +99,9 @@ for_every_tier! {
 #[inline(always)]
 fn softmax_of(row: &mut [f32]) {
     let highest = highest(row);
-    for value in row.iter_mut() {
-        *value = exp(*value - highest);
-    }
+    map(row, |value| exp(value - highest));
     let inverse = 1.0 / sum(row, |value| value);
-    for value in row.iter_mut() {
-        *value *= inverse;
-    }
+    map(row, |value| value * inverse);
 }
 
 for_every_tier! {
@@ -116,9 +110,21 @@ for_every_tier! {
         let highest = highest(row);
         let total = sum(row, |value| exp(value - highest));
         let level = highest + total.ln();
-        for value in row.iter_mut() {
-            *value -= level;
+        map(row, |value| value - level);
+    }
+}
+
+#[inline(always)]
+fn scale_and_add(values: &mut [f32], scale: f32, biases: &[f32]) {
+    let (chunks, rest) = values.as_chunks_mut::<LANES>();
+    let (bias_chunks, more) = biases.as_chunks::<LANES>();
+    for (values, biases) in chunks.iter_mut().zip(bias_chunks) {
+        for (value, bias) in values.iter_mut().zip(biases) {
+            *value = *value * scale + bias;
         }
+    }
+    for (value, bias) in rest.iter_mut().zip(more) {
+        *value = *value * scale + bias;
     }
 }
 
@@ -130,12 +136,8 @@ for_every_tier! {
             let row = &mut row[..width];
             let (later, first) = row.split_at_mut(oldest);
             let (bias, more) = bias.split_at(first.len());
-            for (value, bias) in first.iter_mut().zip(bias) {
-                *value = *value * scale + bias;
-            }
-            for (value, bias) in later.iter_mut().zip(more) {
-                *value = *value * scale + bias;
-            }
+            scale_and_add(first, scale, bias);
+            scale_and_add(later, scale, more);
             softmax_of(row);
         }
     }
@@ -145,17 +147,58 @@ for_every_tier! {
     /// Depthwise convolution of one frame: `taps` rows of `window` and of `weights`, a channel each column, then `bias`
     /// and, if wanted, SiLU.
     depthwise(window: &[f32], weights: &[f32], bias: &[f32], silu: bool, out: &mut [f32]) {
-        out.copy_from_slice(bias);
-        for (row, weights) in window.chunks_exact(out.len()).zip(weights.chunks_exact(out.len())) {
-            for ((out, value), weight) in out.iter_mut().zip(row).zip(weights) {
-                *out += value * weight;
-            }
-        }
+        let sums = Depthwise { window, weights, bias };
+        fill(out, &sums);
         if silu {
-            for out in out.iter_mut() {
-                *out *= sigmoid(*out);
+            map(out, |value| value * sigmoid(value));
+        }
+    }
+}
+
+/// Sums of a depthwise convolution at one frame.
+struct Depthwise<'a> {
+    window: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+}
+
+impl Source for Depthwise<'_> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        let width = self.bias.len();
+        let mut totals: [f32; N] = *part(self.bias, at);
+        let taps = self
+            .window
+            .chunks_exact(width)
+            .zip(self.weights.chunks_exact(width));
+        for (row, weights) in taps {
+            let (row, weights): (&[f32; N], &[f32; N]) = (part(row, at), part(weights, at));
+            for ((total, value), weight) in totals.iter_mut().zip(row).zip(weights) {
+                *total += value * weight;
             }
         }
+        totals
+    }
+}
+
+/// A row normalised, with a gain and a shift for each value.
+struct Affine<'a> {
+    row: &'a [f32],
+    mean: f32,
+    inverse: f32,
+    gain: &'a [f32],
+    shift: &'a [f32],
+}
+
+impl Source for Affine<'_> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        let (gain, shift): (&[f32; N], &[f32; N]) = (part(self.gain, at), part(self.shift, at));
+        let mut values: [f32; N] = *part(self.row, at);
+        for ((value, gain), shift) in values.iter_mut().zip(gain).zip(shift) {
+            *value = (*value - self.mean) * self.inverse * gain + shift;
+        }
+        values
     }
 }
 

@@ -13,12 +13,12 @@ const PARTS: usize = CHANNELS / LANES;
 pub(super) fn neon_dot(rows: &Rows, weights: &Int8Weights, sums: &mut [i32]) {
     strips(rows, weights.padded_outputs(), sums, 4, |count, strip| {
         // SAFETY: the tier is chosen only when the processor has the dot-product extension.
-        unsafe { with_rows!(count, strip(strip, weights), 1, 2, 3; 4) }
+        unsafe { with_rows!(count, neon_dot_strip(strip, weights), 1, 2, 3; 4) }
     });
 }
 
 #[target_feature(enable = "neon,dotprod")]
-fn strip<const R: usize>(strip: Strip<i32>, weights: &Int8Weights) {
+fn neon_dot_strip<const R: usize>(strip: Strip<i32>, weights: &Int8Weights) {
     let Strip {
         rows,
         stride,
@@ -61,12 +61,12 @@ fn strip<const R: usize>(strip: Strip<i32>, weights: &Int8Weights) {
 pub(super) fn neon_dot_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f32]) {
     strips(rows, weights.padded_outputs(), sums, 4, |count, strip| {
         // SAFETY: the tier is chosen only when the processor has the dot-product extension.
-        unsafe { with_rows!(count, strip_int4(strip, weights), 1, 2, 3; 4) }
+        unsafe { with_rows!(count, neon_dot_int4_strip(strip, weights), 1, 2, 3; 4) }
     });
 }
 
 #[target_feature(enable = "neon,dotprod")]
-fn strip_int4<const R: usize>(strip: Strip<f32>, weights: &Int4Weights) {
+fn neon_dot_int4_strip<const R: usize>(strip: Strip<f32>, weights: &Int4Weights) {
     let Strip {
         rows,
         stride,

@@ -1,7 +1,7 @@
 //! What follows the sums: scales, bias, activation, residual.
 
 use super::tier::Tier;
-use super::{CHANNELS, Int4Weights, Int8Weights, Rows};
+use super::{CHANNELS, Int4Weights, Int8Weights, Rows, Source, each, fill, part};
 
 /// What a layer does with its sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -156,15 +156,15 @@ impl Epilogue<'_> {
                 scale,
             };
             match self.activation {
-                Activation::None => row.map(out, |value| value),
-                Activation::Relu => row.map(out, |value| if value > 0.0 { value } else { 0.0 }),
-                Activation::Silu => row.map(out, |value| value * sigmoid(value)),
+                Activation::None => fill(out, &row),
+                Activation::Relu => {
+                    let relu = |value| if value > 0.0 { value } else { 0.0 };
+                    fill(out, &Activated(row, relu));
+                }
+                Activation::Silu => fill(out, &Activated(row, |value| value * sigmoid(value))),
                 Activation::Glu => {
                     let (values, gates) = row.split_at(outputs);
-                    gates.map(out, sigmoid);
-                    for (n, out) in out.iter_mut().enumerate() {
-                        *out *= values.value(n);
-                    }
+                    fill(out, &Gated(values, gates));
                 }
             }
         }
@@ -186,12 +186,12 @@ struct Layer<'a, S, C> {
     rows: Option<&'a [f32]>,
 }
 
-/// What the sum of a channel is worth.
+/// What the sums of channels are worth.
 trait Channels<S>: Copy {
     fn count(&self) -> usize;
     fn split_at(self, at: usize) -> (Self, Self);
-    fn first(self, count: usize) -> Self;
-    fn value(&self, sum: S, row: f32, channel: usize) -> f32;
+    /// Of N channels from `at` on, in a row of this scale.
+    fn values<const N: usize>(&self, sums: &[S; N], row: f32, at: usize) -> [f32; N];
 }
 
 /// Exact sums, a scale for each channel.
@@ -207,13 +207,13 @@ impl Channels<i32> for &[f32] {
     }
 
     #[inline(always)]
-    fn first(self, count: usize) -> Self {
-        &self[..count]
-    }
-
-    #[inline(always)]
-    fn value(&self, sum: i32, row: f32, channel: usize) -> f32 {
-        sum as f32 * (row * self[channel])
+    fn values<const N: usize>(&self, sums: &[i32; N], row: f32, at: usize) -> [f32; N] {
+        let scales: &[f32; N] = part(self, at);
+        let mut values = [0.0; N];
+        for ((value, sum), scale) in values.iter_mut().zip(sums).zip(scales) {
+            *value = *sum as f32 * (row * scale);
+        }
+        values
     }
 }
 
@@ -233,13 +233,8 @@ impl Channels<f32> for Scaled {
     }
 
     #[inline(always)]
-    fn first(self, count: usize) -> Self {
-        Scaled(count)
-    }
-
-    #[inline(always)]
-    fn value(&self, sum: f32, row: f32, _: usize) -> f32 {
-        sum * row
+    fn values<const N: usize>(&self, sums: &[f32; N], row: f32, _: usize) -> [f32; N] {
+        each(*sums, |sum| sum * row)
     }
 }
 
@@ -253,27 +248,44 @@ struct Row<'a, S, C> {
     scale: f32,
 }
 
-impl<S: Copy, C: Channels<S>> Row<'_, S, C> {
+impl<S: Copy, C: Channels<S>> Source for Row<'_, S, C> {
     #[inline(always)]
-    fn value(&self, n: usize) -> f32 {
-        self.scales.value(self.sums[n], self.scale, n) + self.bias[n]
-    }
-
-    #[inline(always)]
-    fn map(self, out: &mut [f32], activation: impl Fn(f32) -> f32) {
-        let channels = out.len();
-        // One length for all: the loop needs no further check and vectorises.
-        let row = Row {
-            sums: &self.sums[..channels],
-            scales: self.scales.first(channels),
-            bias: &self.bias[..channels],
-            scale: self.scale,
-        };
-        for (n, out) in out.iter_mut().enumerate() {
-            *out = activation(row.value(n));
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        let bias: &[f32; N] = part(self.bias, at);
+        let mut values = self.scales.values(part(self.sums, at), self.scale, at);
+        for (value, bias) in values.iter_mut().zip(bias) {
+            *value += bias;
         }
+        values
     }
+}
 
+/// A source with a function of each value.
+struct Activated<R, F>(R, F);
+
+impl<R: Source, F: Fn(f32) -> f32> Source for Activated<R, F> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        each(self.0.values(at), &self.1)
+    }
+}
+
+/// A source times the sigmoid of another.
+struct Gated<R>(R, R);
+
+impl<R: Source> Source for Gated<R> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        let mut values: [f32; N] = self.0.values(at);
+        let gates: [f32; N] = self.1.values(at);
+        for (value, gate) in values.iter_mut().zip(gates) {
+            *value *= sigmoid(gate);
+        }
+        values
+    }
+}
+
+impl<S: Copy, C: Channels<S>> Row<'_, S, C> {
     #[inline(always)]
     fn split_at(self, at: usize) -> (Self, Self) {
         let (sums, more_sums) = self.sums.split_at(at);

@@ -3,13 +3,15 @@
 //! A layer's weights lie in panels of 16 output channels; within a panel the inputs go by fours, the *quads*
 //! that dot-product instructions take: 16 channels × 4 inputs are one block of 64 bytes. All kernels read this one
 //! layout, all of them sum exactly in 32 bits, and the arithmetic in floats before and after is written once: whatever
-//! a processor has, the result is the same to the last bit.
+//! a processor has, the result is the same to the last bit. Layers that stay in floats have kernels here, too
+//! ([`multiply_float`]), of which that is true but for the portable ones of x86-64.
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
 mod epilogue;
 mod float;
 mod int4;
+mod lanes;
 mod portable;
 mod rows;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -25,6 +27,7 @@ pub use epilogue::{Activation, Epilogue};
 pub(crate) use epilogue::{exp, sigmoid};
 pub use float::{FloatWeights, Left, Right, multiply_float, product};
 pub use int4::{GROUP, Int4Weights};
+pub(crate) use lanes::{Source, each, fill, map, part};
 pub use rows::{Rows, Scaling};
 pub use tier::{Tier, UnknownTier};
 pub use weights::Int8Weights;

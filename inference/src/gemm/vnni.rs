@@ -222,58 +222,82 @@ pub(super) fn avx512_vnni_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f
     });
 }
 
-/// R rows. Half bytes are the unsigned side; a group starts from its correction.
+/// R rows; two panels at a time share what is read of the rows.
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn avx512_vnni_int4_strip<const R: usize>(strip: Strip<f32>, weights: &Int4Weights) {
-    let Strip {
-        rows,
-        stride,
-        sums,
-        width,
-        corrections,
-    } = strip;
-    let groups = weights.groups();
-    assert!(rows.len() >= R * stride && stride >= groups * GROUP && sums.len() >= R * width);
-    let corrections: [&[i32]; R] =
-        std::array::from_fn(|row| &corrections[row * groups..][..groups]);
+fn avx512_vnni_int4_strip<const R: usize>(mut strip: Strip<f32>, weights: &Int4Weights) {
+    let mut panels = weights.panels();
+    let mut channel = 0;
+    while let Some(first) = panels.next() {
+        if let Some(second) = panels.next() {
+            avx512_vnni_int4_tile::<R, 2>(&mut strip, [first, second], channel);
+        } else {
+            avx512_vnni_int4_tile::<R, 1>(&mut strip, [first], channel);
+        }
+        channel += 2 * CHANNELS;
+    }
+}
+
+/// Blocks and scales of a panel.
+type Int4Panel<'a> = (&'a [Block], &'a [[f32; CHANNELS]]);
+
+/// R rows and P panels, the first of which starts with channel `first`. Half bytes are the unsigned side; a group starts from its
+/// correction. What the groups before have summed up waits in memory, since the sums of this one take most registers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn avx512_vnni_int4_tile<const R: usize, const P: usize>(
+    strip: &mut Strip<f32>,
+    panels: [Int4Panel; P],
+    first: usize,
+) {
+    let groups = panels[0].1.len();
+    assert!(strip.rows.len() >= R * strip.stride && strip.stride >= groups * GROUP);
     let low = _mm512_set1_epi32(0x0f0f_0f0f);
-    for (number, (panel, scales)) in weights.panels().enumerate() {
-        let mut scaled = [_mm512_setzero_ps(); R];
-        for (group, (blocks, scales)) in panel.chunks_exact(GROUP_BLOCKS).zip(scales).enumerate() {
-            let mut totals = [_mm512_setzero_si512(); R];
-            for (total, corrections) in totals.iter_mut().zip(corrections) {
-                *total = _mm512_set1_epi32(corrections[group]);
-            }
-            for (pair, block) in blocks.iter().enumerate() {
+    for group in 0..groups {
+        let mut totals = [[_mm512_setzero_si512(); P]; R];
+        for (row, totals) in totals.iter_mut().enumerate() {
+            *totals = [_mm512_set1_epi32(strip.corrections[row * groups + group]); P];
+        }
+        for pair in group * GROUP_BLOCKS..(group + 1) * GROUP_BLOCKS {
+            let mut quads = [[_mm512_setzero_si512(); 2]; P];
+            for (quads, (blocks, _)) in quads.iter_mut().zip(panels) {
                 // SAFETY: a block holds 64 bytes and is aligned to 64.
-                let packed = unsafe { _mm512_load_si512(block.0.as_ptr().cast()) };
-                let first = _mm512_and_si512(packed, low);
-                let second = _mm512_and_si512(_mm512_srli_epi32::<4>(packed), low);
-                for (row, total) in totals.iter_mut().enumerate() {
-                    // SAFETY: the assertion above: R rows of `stride` bytes hold two quads for each block.
-                    let (one, other) = unsafe {
-                        let at = rows
-                            .as_ptr()
-                            .add(row * stride + (group * GROUP_BLOCKS + pair) * 2 * QUAD);
-                        let at = at.cast::<i32>();
-                        (at.read_unaligned(), at.add(1).read_unaligned())
-                    };
-                    *total = _mm512_dpbusd_epi32(*total, first, _mm512_set1_epi32(one));
-                    *total = _mm512_dpbusd_epi32(*total, second, _mm512_set1_epi32(other));
+                let packed = unsafe { _mm512_load_si512(blocks[pair].0.as_ptr().cast()) };
+                quads[0] = _mm512_and_si512(packed, low);
+                quads[1] = _mm512_and_si512(_mm512_srli_epi32::<4>(packed), low);
+            }
+            for (row, totals) in totals.iter_mut().enumerate() {
+                // SAFETY: the assertion above: R rows of `stride` bytes hold two quads for each block.
+                let (one, other) = unsafe {
+                    let at = strip
+                        .rows
+                        .as_ptr()
+                        .add(row * strip.stride + pair * 2 * QUAD);
+                    let at = at.cast::<i32>();
+                    (at.read_unaligned(), at.add(1).read_unaligned())
+                };
+                let (one, other) = (_mm512_set1_epi32(one), _mm512_set1_epi32(other));
+                for (total, quads) in totals.iter_mut().zip(quads) {
+                    *total = _mm512_dpbusd_epi32(*total, quads[0], one);
+                    *total = _mm512_dpbusd_epi32(*total, quads[1], other);
                 }
             }
-            // SAFETY: sixteen scales.
-            let scales = unsafe { _mm512_loadu_ps(scales.as_ptr()) };
-            for (scaled, total) in scaled.iter_mut().zip(totals) {
-                let exact = _mm512_cvtepi32_ps(total);
-                *scaled = _mm512_add_ps(*scaled, _mm512_mul_ps(exact, scales));
-            }
         }
-        for (row, scaled) in scaled.into_iter().enumerate() {
-            let at = row * width + number * CHANNELS;
-            let target = &mut sums[at..at + CHANNELS];
-            // SAFETY: the target holds sixteen floats.
-            unsafe { _mm512_storeu_ps(target.as_mut_ptr(), scaled) };
+        for (row, totals) in totals.into_iter().enumerate() {
+            for (panel, (total, (_, scales))) in totals.into_iter().zip(panels).enumerate() {
+                let at = row * strip.width + first + panel * CHANNELS;
+                let target = &mut strip.sums[at..at + CHANNELS];
+                // SAFETY: the target and the scales are sixteen floats each.
+                unsafe {
+                    let so_far = if group == 0 {
+                        _mm512_setzero_ps()
+                    } else {
+                        _mm512_loadu_ps(target.as_ptr())
+                    };
+                    let scales = _mm512_loadu_ps(scales[group].as_ptr());
+                    let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(total), scales);
+                    _mm512_storeu_ps(target.as_mut_ptr(), _mm512_add_ps(so_far, scaled));
+                }
+            }
         }
     }
 }
