@@ -38,7 +38,8 @@ def runtime_ms(path):
     for name, value in inputs.items():
         bound.bind_cpu_input(name, value)
     for output in session.get_outputs():
-        bound.bind_ortvalue_output(output.name, onnxruntime.OrtValue.ortvalue_from_shape_and_type(output.shape, np.float32))
+        value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(output.shape, np.float32)
+        bound.bind_ortvalue_output(output.name, value)
     times = []
     for step in range(STEPS + STEPS // 10):
         begun = time.perf_counter()
