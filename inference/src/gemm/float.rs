@@ -162,9 +162,14 @@ fn avx2(left: Left, right: Right, out: &mut [f32], width: usize) {
     strips::<4, true>(left, right, out, width);
 }
 
-/// Every aarch64 processor has a fused multiply-add; elsewhere it would be a call of a library for each product.
+/// Every aarch64 processor has a fused multiply-add and registers for four rows; elsewhere the one would be a call of a library
+/// for each product, and the sums of more than two rows would not stay in the registers of SSE2.
 fn plain(left: Left, right: Right, out: &mut [f32], width: usize) {
-    strips::<4, { cfg!(target_arch = "aarch64") }>(left, right, out, width);
+    if cfg!(target_arch = "aarch64") {
+        strips::<4, true>(left, right, out, width);
+    } else {
+        strips::<2, false>(left, right, out, width);
+    }
 }
 
 #[inline(always)]
