@@ -1,7 +1,7 @@
 //! A bundle's float network with recordings: how far another network is from it.
 
 use tract_onnx::pb::ModelProto;
-use vocar_inference::{AcousticModel, Bundle, Engine, EngineError, Precision, TractEngine};
+use vocar_inference::{AcousticModel, Bundle, CpuEngine, Engine, EngineError, Precision};
 use vocar_speech::dictation::{ScoresError, acoustic_scores};
 
 use crate::bundle::{BundleError, floats_of};
@@ -105,7 +105,7 @@ impl Trial {
 
     /// Log posteriors of each recording, and the columns of a row.
     fn posteriors(&self, model: ModelProto) -> Result<(Vec<Vec<f32>>, usize), TrialError> {
-        let engine = TractEngine::new(model, "the network on trial", self.bundle.manifest())?;
+        let engine = CpuEngine::new(model, "the network on trial", self.bundle.manifest())?;
         self.heard_by(Box::new(engine))
     }
 

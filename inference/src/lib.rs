@@ -7,19 +7,22 @@
 
 mod acoustic;
 mod bundle;
+mod cpu;
 mod engine;
 mod fused;
+mod fused_engine;
 pub mod gemm;
 mod manifest;
 mod network;
 mod tract;
+mod wiring;
 
 pub use acoustic::{AcousticModel, AcousticSession, LoadError};
 pub use bundle::{Bundle, BundleError, sha256_hex};
+pub use cpu::CpuEngine;
 pub use engine::{Engine, EngineError, Session, Signature};
 pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use network::{Network, Operators};
-pub use tract::TractEngine;
 pub use vocar_hw::Precision;
