@@ -34,7 +34,7 @@ fn spoken(name: &str) -> Vec<f32> {
 
 fn heard() -> Heard {
     let trial = |names: &[&str]| {
-        let bundle = Bundle::open(&root("models/speech-en")).unwrap();
+        let bundle = Bundle::open(root("models/speech-en")).unwrap();
         let recordings = names.iter().map(|name| spoken(name)).collect();
         Trial::new(bundle, recordings).unwrap()
     };
