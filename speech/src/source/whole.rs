@@ -49,7 +49,7 @@ mod tests {
 
     fn raw(rate: u32, samples: usize) -> AudioSource {
         let bytes: Vec<u8> = (0..samples)
-            .flat_map(|n| ((n as f32 * 0.1).sin() * 8000.0) as i16)
+            .map(|n| ((n as f32 * 0.1).sin() * 8000.0) as i16)
             .flat_map(i16::to_le_bytes)
             .collect();
         let format = format!("s16le:{rate}").parse::<InputFormat>().unwrap();
