@@ -2,7 +2,7 @@
 //!
 //! * [`calibrate`](mod@calibrate): ranges of activations, for static scales.
 //! * [`quantise`](mod@quantise): constant matrix products in half floats, int8 or int4.
-//! * [`halves`]: all other constants as half floats.
+//! * [`halves`]: all other constants as half floats; [`names`]: short names for what passes between nodes.
 //! * [`bundle`]: a smaller network beside the float one of a bundle.
 //! * [`factorise`](mod@factorise): constant matrix products as two thinner ones.
 //! * [`tucker`](mod@tucker): convolutions as up to three smaller ones.
@@ -19,6 +19,7 @@ pub mod check;
 pub mod factorise;
 mod file;
 pub mod halves;
+pub mod names;
 pub mod plan;
 mod products;
 pub mod prune;

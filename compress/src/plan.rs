@@ -13,6 +13,7 @@ use tract_onnx::pb::ModelProto;
 use vocar_inference::Bundle;
 
 use crate::halves::halve_the_rest;
+use crate::names::shorten;
 use crate::products::{Layer, RewriteError, layers};
 use crate::quantise::{Bits, quantise_each};
 use crate::trial::{Trial, TrialError};
@@ -158,6 +159,7 @@ impl Plan {
         })?;
         if self.halve_the_rest {
             halve_the_rest(model);
+            shorten(model);
         }
         Ok(())
     }

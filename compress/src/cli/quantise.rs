@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use prost::Message;
 use vocar_compress::calibrate::{Choice, Ranges};
 use vocar_compress::halves::halve_the_rest;
+use vocar_compress::names::shorten;
 use vocar_compress::plan::Plan;
 use vocar_compress::quantise::{Activations, Bits, Form, Granularity, Method, quantise};
 use vocar_inference::Precision;
@@ -40,7 +41,7 @@ pub struct Arguments {
     /// Where the integers of activations with static scales lie.
     #[arg(long, value_enum, default_value = "asymmetric", requires = "fixed")]
     activations: Lie,
-    /// Store what is left in floats as half floats.
+    /// Store what is left in floats as half floats, and give what passes between nodes short names.
     #[arg(long, conflicts_with = "plan")]
     halve_the_rest: bool,
     /// Leave layers whose name contains this as they are; may be given more than once.
@@ -151,6 +152,7 @@ impl Arguments {
             .map_err(|e| format!("{}: {e}", self.input.display()))?;
         if self.halve_the_rest {
             halve_the_rest(&mut model);
+            shorten(&mut model);
         }
         tell(&report);
         let fused = put(&self.written(precision), &model, before)?.fused;

@@ -20,6 +20,7 @@ use crate::calibrate::{Choice, Ranges};
 use crate::factorise::{Thinness, factorise};
 use crate::file::{FileError, read};
 use crate::halves::halve_the_rest;
+use crate::names::shorten;
 use crate::plan::{Plan, PlanError};
 use crate::products::RewriteError;
 use crate::quantise::{Activations, Bits, Form, Granularity, Method, quantise};
@@ -177,6 +178,7 @@ fn networks(
     let quantised = |mut model: ModelProto, form: Form| {
         quantise(&mut model, form, &[])?;
         halve_the_rest(&mut model);
+        shorten(&mut model);
         Ok::<_, RewriteError>(model)
     };
     let simply = |model: &ModelProto, bits: Bits| quantised(model.clone(), bits.into());
