@@ -1,0 +1,363 @@
+"""Trains encoder and heads on everything at once, on a GPU or the CPU.
+
+    python -m training.nlu.train --minilm FOLDER --minutes 30
+
+Rows of words begin where the teacher has them (its vector of the word alone, in fewer dimensions), n-grams learn to
+guess them, and while intents and slots are learnt the sentence's state also learns to give the teacher's sentence
+vector. A tuned teacher (`--tuned`, from `training.nlu.teach`) adds its opinion of intents and slots. `last.pt` in the
+output folder goes on where it stopped with `--resume`; `best.pt` is the average of weights that was best on the
+development sentences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.nlu import data, minilm, scoring
+from training.nlu.data import DOMAINS, NONE, Corpus, Example
+from training.nlu.model import Config, Encoder, Lookup, Understanding, saved
+from training.nlu.noise import Noise, sound_alikes
+from training.nlu.text import BUCKETS
+
+ROOT = Path(__file__).resolve().parents[2]
+#: How much of a batch comes from each domain.
+SHARES = {"sonos": 0.2, "nlueval": 0.24, "clinc": 0.24, "car": 0.32}
+#: A car sentence of these domains must not sound polite by accident: politeness is for commands.
+POLITE = {"car"}
+
+
+def vocabulary(corpus: Corpus, most: int) -> list[str]:
+    """The words with rows of their own: those of the car first, then by how many sentences have them."""
+    count: Counter[str] = Counter()
+    for example in corpus.examples["train"]:
+        count.update(set(example.words))
+    frequent = [word for word, times in count.most_common() if times > 1]
+    return sorted(frequent[:most])
+
+
+@torch.no_grad()
+def word_vectors(teacher: minilm.MiniLm, pieces: minilm.WordPieces, words: list[str], size: int) -> Tensor:
+    """The teacher's vectors of words alone in their `size` principal dimensions, [words, size] of variance 0.02."""
+    parts = []
+    for start in range(0, len(words), 512):
+        batch, real, _ = pieces.batch([[word] for word in words[start : start + 512]])
+        parts.append(teacher.sentence(batch, real))
+    table = torch.cat(parts)
+    table = table - table.mean(0)
+    _, _, axes = torch.pca_lowrank(table, size, center=False, niter=4)
+    table = table @ axes
+    return table * (0.15 / table.std())
+
+
+def warm_rows(model: Understanding, lookup: Lookup, words: list[str], vectors: Tensor, steps: int) -> None:
+    """N-grams learn to guess the vectors; what they miss goes into the rows of known words."""
+    encoder = model.encoder
+    numbers, buckets = lookup.rows_of(words)
+    optimiser = torch.optim.Adam([encoder.grams.weight], lr=0.02)
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 0.02 * (1 - step / steps)
+        chosen = torch.randint(len(words), (2048,))
+        count = (buckets[chosen] < BUCKETS).sum(1, keepdim=True).clamp(min=1)
+        guess = encoder.grams(buckets[chosen]).sum(1) / count
+        loss = functional.mse_loss(guess, vectors[chosen])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        known = numbers > 0
+        count = (buckets[known] < BUCKETS).sum(1, keepdim=True).clamp(min=1)
+        encoder.words.weight[numbers[known]] = vectors[known] - encoder.grams(buckets[known]).sum(1) / count
+
+
+@torch.no_grad()
+def sentence_vectors(
+    teacher: minilm.MiniLm, pieces: minilm.WordPieces, keys: list[str], device: torch.device
+) -> np.ndarray:
+    """The teacher's vectors of sentences, half precision."""
+    teacher = teacher.to(device)
+    order = sorted(range(len(keys)), key=lambda at: len(keys[at]))
+    out = np.zeros((len(keys), minilm.WIDTH), np.float16)
+    for start in range(0, len(order), 256):
+        part = order[start : start + 256]
+        batch, real, _ = pieces.batch([keys[at].split(" ") for at in part])
+        out[part] = teacher.sentence(batch.to(device), real.to(device)).half().cpu().numpy()
+    return out
+
+
+class Trainer:
+    """Model, average, data and what the teacher thinks of them."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.device = torch.device(args.device)
+        self.rng = random.Random(args.seed)
+        torch.manual_seed(args.seed)
+        samples = {split: [args.samples / f"{split}.tsv"] for split in ("train", "dev")}
+        self.corpus = data.corpus(args.packs, samples, args.everyday)
+        self.train = {domain: self.corpus.of("train", domain) for domain in DOMAINS}
+        self.weights = {domain: np.cumsum([e.weight for e in self.train[domain]]) for domain in DOMAINS}
+        self.noise = Noise(sound_alikes(args.lexicon))
+        self.labels = {d: (len(self.corpus.intents[d]), len(self.corpus.tags[d])) for d in DOMAINS}
+        self.number = {d: {i: n for n, i in enumerate(self.corpus.intents[d])} for d in DOMAINS}
+        self.tag_number = {d: {t: n for n, t in enumerate(self.corpus.tags[d])} for d in DOMAINS}
+        self.vectors: dict[str, int] = {}
+        self.table = torch.empty(0)
+        self.model, self.lookup = self._network()
+        self.model.to(self.device)
+        shipped = self.model.parameters_shipped() / 1e6
+        print(f"{shipped:.2f} M parameters, { ({d: len(self.train[d]) for d in DOMAINS}) }", flush=True)
+        self.average = copy.deepcopy(self.model).eval()
+        self.tuned = self._opinions()
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.02)
+        self.step, self.spent, self.best = 0, 0.0, 0.0
+        self.drawn: list[list[Example]] = []
+
+    def _network(self) -> tuple[Understanding, Lookup]:
+        """The network before it learns, and what makes its inputs of words."""
+        args, words = self.args, vocabulary(self.corpus, self.args.vocabulary)
+        config = Config(vocabulary=len(words), dim=args.dim, layers=args.layers, heads=args.dim // 32)
+        model, lookup = Understanding(Encoder(config), config.dim, self.labels), Lookup(words)
+        if args.minilm is not None:
+            self._warm(model, lookup)
+        return model, lookup
+
+    def _warm(self, model: Understanding, lookup: Lookup) -> None:
+        """Rows and sentence vectors from the teacher; kept in the output folder, as they take a while."""
+        keys = sorted({e.key for d in DOMAINS for e in self.train[d]})
+        self.vectors = {key: at for at, key in enumerate(keys)}
+        path, teacher = self.args.out / "sentence-vectors.npz", None
+        kept = np.load(path) if path.exists() else None
+        if kept is None or list(kept["keys"]) != keys:
+            teacher, pieces = minilm.load(self.args.minilm)
+            np.savez(path, keys=np.array(keys), vectors=sentence_vectors(teacher, pieces, keys, self.device))
+            kept = np.load(path)
+        self.table = torch.tensor(kept["vectors"])
+        if self.args.resume:
+            return
+        teacher, pieces = minilm.load(self.args.minilm)
+        lexicon = {line.split("\t")[0] for line in self.args.lexicon.read_text(encoding="utf-8").splitlines()}
+        words = sorted(lexicon | {word for e in self.corpus.examples["train"] for word in e.words})
+        path = self.args.out / "word-vectors.npz"
+        if not path.exists() or list(np.load(path)["words"]) != words:
+            np.savez(
+                path,
+                words=np.array(words),
+                vectors=word_vectors(teacher, pieces, words, model.encoder.config.row).numpy(),
+            )
+        warm_rows(model, lookup, words, torch.tensor(np.load(path)["vectors"]), 1500)
+        print("rows warmed", flush=True)
+
+    def _opinions(self) -> dict[str, dict[str, tuple[Tensor, Tensor]]]:
+        """What a tuned teacher thinks of each sentence: logits of intents, and of the tags of its words, by domain."""
+        if self.args.tuned is None:
+            return {}
+        opinions = torch.load(self.args.tuned, weights_only=True)
+        for domain in DOMAINS:
+            same = (opinions[kind][domain] == getattr(self.corpus, kind)[domain] for kind in ("intents", "tags"))
+            if not all(same):
+                raise SystemExit(f"{self.args.tuned}: made for other labels of {domain}; run training.nlu.teach again")
+        return opinions["opinions"]
+
+    def draw(self, size: int) -> list[Example]:
+        """A batch of examples of like length; over some batches each domain has its share."""
+        if not self.drawn:
+            pool: list[Example] = []
+            for domain, share in SHARES.items():
+                cumulated = self.weights[domain]
+                points = [self.rng.random() * cumulated[-1] for _ in range(round(16 * size * share))]
+                pool += [self.train[domain][int(at)] for at in np.searchsorted(cumulated, points, side="right")]
+            self.rng.shuffle(pool)
+            pool.sort(key=lambda example: len(example.words))
+            self.drawn = [pool[at : at + size] for at in range(0, len(pool), size)]
+            self.rng.shuffle(self.drawn)
+        return self.drawn.pop()
+
+    def loss(self, batch: list[Example]) -> tuple[Tensor, dict[str, float]]:
+        """The sum of all losses, and each."""
+        disturbed = [self.noise(e.words, e.tags, self.rng, e.domain in POLITE and e.intent != NONE) for e in batch]
+        sentence, states = self.model.encoder(*self.lookup.batch([words for words, _ in disturbed], self.device))
+        total = torch.zeros((), device=self.device)
+        parts: dict[str, float] = {}
+        for domain in SHARES:
+            rows = [at for at, e in enumerate(batch) if e.domain == domain]
+            if not rows:
+                continue
+            head, share = self.model.heads[domain], len(rows) / len(batch)
+            scores, tags = head.intents(sentence[rows]).float(), head.tags(states[rows]).float()
+            wanted = torch.tensor([self.number[domain][batch[at].intent] for at in rows], device=self.device)
+            loss = functional.cross_entropy(scores, wanted, label_smoothing=0.05)
+            if domain in ("clinc", "car"):
+                loss = loss + self.args.mixed * self._mixed(head, sentence[rows], wanted)
+            slots = self._slot_loss(domain, tags, [disturbed[at] for at in rows])
+            if self.tuned:
+                distilled = self._distilled(domain, scores, tags, [(batch[at], disturbed[at]) for at in rows])
+                loss, slots = 0.4 * loss, 0.4 * slots + distilled
+            total = total + share * (loss + slots)
+            parts[domain] = float(loss.detach() + slots.detach())
+        if len(self.vectors):
+            wanted = self.table[[self.vectors[e.key] for e in batch]].float().to(self.device)
+            far = 1 - functional.cosine_similarity(self.model.meaning(sentence).float(), wanted).mean()
+            total = total + self.args.meaning * far
+            parts["meaning"] = float(far.detach())
+        return total, parts
+
+    def _mixed(self, head: torch.nn.Module, sentence: Tensor, wanted: Tensor) -> Tensor:
+        """Between two intents lies none: halves of two sentences' states stand for what is out of scope."""
+        other = torch.randperm(len(sentence), device=sentence.device)
+        part = torch.empty(len(sentence), 1, device=sentence.device).uniform_(0.4, 0.6)
+        scores = head.intents(part * sentence + (1 - part) * sentence[other]).float()
+        differ = (wanted != wanted[other]).float()
+        return (functional.cross_entropy(scores, torch.zeros_like(wanted), reduction="none") * differ).mean()
+
+    def _slot_loss(self, domain: str, scores: Tensor, sentences: list[tuple[list[str], list[str] | None]]) -> Tensor:
+        number = self.tag_number[domain]
+        wanted = torch.full(scores.shape[:2], -100)
+        for row, (_, tags) in enumerate(sentences):
+            if tags is not None:
+                wanted[row, : len(tags)] = torch.tensor([number[tag] for tag in tags[: scores.shape[1]]])
+        loss = functional.cross_entropy(
+            scores.flatten(0, 1), wanted.flatten().to(scores.device), ignore_index=-100, reduction="sum"
+        )
+        return 1.5 * loss / max(1, int((wanted >= 0).sum()))
+
+    def _distilled(self, domain: str, scores: Tensor, tags: Tensor, sentences: list[tuple[Example, tuple]]) -> Tensor:
+        """How far the heads are from the tuned teacher on the undisturbed sentence."""
+        opinions = [self.tuned[domain][example.key] for example, _ in sentences]
+        intents = torch.stack([intents for intents, _ in opinions]).float().to(scores.device)
+        hot = 1.5
+        loss = (
+            hot
+            * hot
+            * functional.kl_div(
+                (scores / hot).log_softmax(-1), (intents / hot).log_softmax(-1), reduction="batchmean", log_target=True
+            )
+        )
+        same = [row for row, (example, (words, _)) in enumerate(sentences) if len(words) == len(example.words)]
+        if same:
+            target = torch.nn.utils.rnn.pad_sequence([opinions[row][1] for row in same], batch_first=True).float()
+            target = functional.pad(target, (0, 0, 0, tags.shape[1] - target.shape[1])).to(tags.device)
+            real = torch.tensor([[at < len(sentences[row][0].words) for at in range(tags.shape[1])] for row in same])
+            apart = functional.kl_div(
+                tags[same].log_softmax(-1), target.log_softmax(-1), reduction="none", log_target=True
+            )
+            loss = loss + 1.5 * apart.sum(-1)[real.to(tags.device)].mean()
+        return loss
+
+    def run(self) -> None:
+        """Trains for the given minutes or steps, measures on the way, keeps the best."""
+        steps = self.args.steps or math.inf
+        limit, began, shown = 60 * self.args.minutes, time.monotonic(), time.monotonic()
+        before, looked = self.spent, self.spent
+        while self.spent < limit and self.step < steps:
+            part = max(self.spent / limit, self.step / steps)
+            rate = self.args.rate * min(1, (self.step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * part))
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            self.model.train()
+            with torch.autocast(self.device.type, torch.bfloat16):
+                total, parts = self.loss(self.draw(self.args.batch))
+            self.optimiser.zero_grad()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimiser.step()
+            self.step += 1
+            with torch.no_grad():
+                keep = min(0.999, self.step / (self.step + 50))
+                for slow, fast in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                    slow.lerp_(fast, 1 - keep)
+            self.spent = before + time.monotonic() - began
+            if time.monotonic() - shown > 30:
+                shown = time.monotonic()
+                losses = " ".join(f"{name} {value:.3f}" for name, value in parts.items())
+                print(f"{self.spent / 60:5.1f} min, step {self.step}: {losses}", flush=True)
+            if self.spent - looked > max(limit / 8, 60):
+                looked = self.spent
+                self.look()
+        self.look()
+
+    def look(self) -> None:
+        """Measures the average on the development sentences and saves it if it is the best so far."""
+        found = {}
+        for domain in DOMAINS:
+            examples = self.corpus.of("dev", domain)
+            examples = examples[:: max(1, len(examples) // 1500)]
+            if not examples:
+                continue
+            scores = scoring.logits(self.average, self.lookup, examples, self.device)
+            found[domain] = scoring.figures(scores, examples, self.corpus.intents[domain], self.corpus.tags[domain])
+        value = float(np.mean([f["intent"] + 0.5 * f.get("slot_f1", f["intent"]) for f in found.values()]))
+        print(f"step {self.step}: {value:.4f} " + json.dumps(found), flush=True)
+        state = self._state(found)
+        if value > self.best:
+            self.best = value
+            torch.save({**state, **saved(self.average)}, self.args.out / "best.pt")
+        last = {"optimiser": self.optimiser.state_dict(), "average": self.average.state_dict(), "step": self.step}
+        last |= {"spent": self.spent, "best": self.best}
+        torch.save({**state, **saved(self.model), **last}, self.args.out / "last.pt")
+
+    def _state(self, found: dict) -> dict:
+        return {
+            "vocabulary": self.lookup.vocabulary,
+            "intents": self.corpus.intents,
+            "tags": self.corpus.tags,
+            "dev": found,
+        }
+
+    def resume(self) -> None:
+        """Goes on from `last.pt`."""
+        state = torch.load(self.args.out / "last.pt", map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["weights"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.spent, self.best = state["step"], state["spent"], state["best"]
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """What can be said on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--packs", type=Path, default=ROOT.parent / "shared" / "nlu")
+    parser.add_argument("--samples", type=Path, default=Path("data/nlu"), help="from training.nlu.car_domain")
+    parser.add_argument("--everyday", type=Path, default=ROOT / "tests" / "benchmarks" / "car-everyday.tsv")
+    parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
+    parser.add_argument("--minilm", type=Path, help="folder of the teacher; without it rows begin at random")
+    parser.add_argument("--tuned", type=Path, help="opinions of a tuned teacher, from training.nlu.teach")
+    parser.add_argument("--out", type=Path, default=Path("data/nlu/run"))
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--steps", type=int, help="end after so many steps if that is sooner")
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--vocabulary", type=int, default=9000)
+    parser.add_argument("--dim", type=int, default=192)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--meaning", type=float, default=1.0, help="weight of the teacher's sentence vector")
+    parser.add_argument("--mixed", type=float, default=0.1, help="weight of what lies between intents")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser
+
+
+def main() -> None:
+    args = options(__doc__.partition("\n")[0]).parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(args)
+    if args.resume:
+        trainer.resume()
+    trainer.run()
+
+
+if __name__ == "__main__":
+    main()
