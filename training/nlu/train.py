@@ -48,16 +48,14 @@ def vocabulary(corpus: Corpus, most: int) -> list[str]:
 
 
 @torch.no_grad()
-def word_vectors(teacher: minilm.MiniLm, pieces: minilm.WordPieces, words: list[str], size: int) -> Tensor:
+def word_vectors(
+    teacher: minilm.MiniLm, pieces: minilm.WordPieces, words: list[str], size: int, device: torch.device
+) -> Tensor:
     """The teacher's vectors of words alone in their `size` principal dimensions, [words, size] of variance 0.02."""
-    parts = []
-    for start in range(0, len(words), 512):
-        batch, real, _ = pieces.batch([[word] for word in words[start : start + 512]])
-        parts.append(teacher.sentence(batch, real))
-    table = torch.cat(parts)
+    table = torch.tensor(sentence_vectors(teacher, pieces, words, device)).float()
     table = table - table.mean(0)
-    _, _, axes = torch.pca_lowrank(table, size, center=False, niter=4)
-    table = table @ axes
+    _, _, axes = torch.pca_lowrank(table, min(size, len(table)), center=False, niter=4)
+    table = functional.pad(table @ axes, (0, size - axes.shape[1]))
     return table * (0.15 / table.std())
 
 
@@ -152,11 +150,8 @@ class Trainer:
         words = sorted(lexicon | {word for e in self.corpus.examples["train"] for word in e.words})
         path = self.args.out / "word-vectors.npz"
         if not path.exists() or list(np.load(path)["words"]) != words:
-            np.savez(
-                path,
-                words=np.array(words),
-                vectors=word_vectors(teacher, pieces, words, model.encoder.config.row).numpy(),
-            )
+            vectors = word_vectors(teacher, pieces, words, model.encoder.config.row, self.device).numpy()
+            np.savez(path, words=np.array(words), vectors=vectors)
         warm_rows(model, lookup, words, torch.tensor(np.load(path)["vectors"]), 1500)
         print("rows warmed", flush=True)
 
@@ -236,7 +231,7 @@ class Trainer:
     def _distilled(self, domain: str, scores: Tensor, tags: Tensor, sentences: list[tuple[Example, tuple]]) -> Tensor:
         """How far the heads are from the tuned teacher on the undisturbed sentence."""
         opinions = [self.tuned[domain][example.key] for example, _ in sentences]
-        intents = torch.stack([intents for intents, _ in opinions]).float().to(scores.device)
+        intents = torch.stack([intents.float() for intents, _ in opinions]).to(scores.device)
         hot = 1.5
         loss = (
             hot
@@ -247,7 +242,7 @@ class Trainer:
         )
         same = [row for row, (example, (words, _)) in enumerate(sentences) if len(words) == len(example.words)]
         if same:
-            target = torch.nn.utils.rnn.pad_sequence([opinions[row][1] for row in same], batch_first=True).float()
+            target = torch.nn.utils.rnn.pad_sequence([opinions[row][1].float() for row in same], batch_first=True)
             target = functional.pad(target, (0, 0, 0, tags.shape[1] - target.shape[1])).to(tags.device)
             real = torch.tensor([[at < len(sentences[row][0].words) for at in range(tags.shape[1])] for row in same])
             apart = functional.kl_div(
@@ -276,8 +271,7 @@ class Trainer:
             self.step += 1
             with torch.no_grad():
                 keep = min(0.999, self.step / (self.step + 50))
-                for slow, fast in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                    slow.lerp_(fast, 1 - keep)
+                torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
             self.spent = before + time.monotonic() - began
             if time.monotonic() - shown > 30:
                 shown = time.monotonic()

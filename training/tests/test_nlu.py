@@ -218,10 +218,8 @@ def test_a_small_corpus_is_learnt_by_heart_measured_and_exported(
     lexicon = small / "lexicon"
     lexicon.write_text("open\tOW P AH N\n", encoding="utf-8")
     options = f"--packs {small} --samples {small} --everyday {small}/everyday.tsv --lexicon {lexicon}"
-    arguments = (
-        f"{options} --out {small}/run --minutes 5 --steps 220 --batch 40 --dim 64 --layers 2 --rate 4e-3 --device cpu".split()
-    )
-    monkeypatch.setattr(sys, "argv", ["train", *arguments])
+    sizes = "--minutes 5 --steps 220 --batch 40 --dim 64 --layers 2 --rate 4e-3 --device cpu"
+    monkeypatch.setattr(sys, "argv", ["train", *f"{options} --out {small}/run {sizes}".split()])
     train.main()
     best = small / "run" / "best.pt"
     monkeypatch.setattr(
