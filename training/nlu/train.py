@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.nlu import data, minilm, scoring
+from training.nlu import data, minilm, pretrain, scoring
 from training.nlu.data import DOMAINS, NONE, Corpus, Example
 from training.nlu.model import Config, Encoder, Lookup, Understanding, saved
 from training.nlu.noise import Noise, sound_alikes
@@ -130,7 +130,19 @@ class Trainer:
         model, lookup = Understanding(Encoder(config), config.dim, self.labels), Lookup(words)
         if args.minilm is not None:
             self._warm(model, lookup)
+        if args.pretrain > 0 and not args.resume:
+            self._pretrain(model, lookup)
         return model, lookup
+
+    def _pretrain(self, model: Understanding, lookup: Lookup) -> None:
+        """Words from text: the training sentences of all domains, and of `--texts`."""
+        measured = {e.key for split in ("dev", "test") for e in self.corpus.examples[split]}
+        sentences = [e.words for e in self.corpus.examples["train"] if len(e.words) > 1 and e.key not in measured]
+        model.encoder.to(self.device)
+        sentences += pretrain.read_texts(self.args.texts, measured)
+        print(f"pretraining on {len(sentences)} sentences", flush=True)
+        mean = pretrain.pretrain(model.encoder, lookup, sentences, self.args.pretrain, seed=self.args.seed)
+        print(f"pretrained: {mean:.3f} nats a hidden word", flush=True)
 
     def _warm(self, model: Understanding, lookup: Lookup) -> None:
         """Rows and sentence vectors from the teacher; kept in the output folder, as they take a while."""
@@ -328,6 +340,8 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
     parser.add_argument("--minilm", type=Path, help="folder of the teacher; without it rows begin at random")
     parser.add_argument("--tuned", type=Path, help="opinions of a tuned teacher, from training.nlu.teach")
+    parser.add_argument("--pretrain", type=float, default=0.0, help="minutes of guessing hidden words first")
+    parser.add_argument("--texts", type=Path, nargs="*", default=[], help="sentences for that, one a line")
     parser.add_argument("--out", type=Path, default=Path("data/nlu/run"))
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--steps", type=int, help="end after so many steps if that is sooner")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.nlu import car_domain, data, evaluate, minilm, scoring, tensors, train
+from training.nlu import car_domain, data, evaluate, minilm, pretrain, scoring, tensors, train
 from training.nlu.export import TOLERANCE, check, graph, load, manifest, write
 from training.nlu.model import Config, Encoder, Lookup, Understanding
 from training.nlu.noise import Noise, cardinal, sound_alikes, spoken
@@ -175,6 +175,24 @@ def small_network() -> Understanding:
             torch.nn.init.normal_(norm.weight, 1.0, 0.3)
             torch.nn.init.normal_(norm.bias, 0.0, 0.3)
     return model.eval()
+
+
+def test_hidden_words_are_guessed_from_those_around_them(tmp_path: Path):
+    texts = tmp_path / "texts"
+    pairs = [("open", "window"), ("play", "music"), ("call", "mother"), ("dim", "lights")]
+    texts.write_text("".join(f"please {verb} the {noun} now\n" for verb, noun in pairs) + "never learn this one\n")
+    sentences = pretrain.read_texts([texts], {"never learn this one"})
+    assert len(sentences) == 4
+    lookup = Lookup(sorted({word for sentence in sentences for word in sentence}))
+    said, wanted = pretrain.hide(sentences[0], lookup, random.Random(2))
+    assert all(
+        number == -100 or lookup.vocabulary[number - 1] == word
+        for number, word in zip(wanted, sentences[0], strict=True)
+    )
+    assert said != sentences[0] and any(number > 0 for number in wanted)
+    torch.manual_seed(1)
+    config = Config(vocabulary=len(lookup.vocabulary), row=16, dim=32, heads=1, layers=1, dropout=0.0, unknown=0.0)
+    assert pretrain.pretrain(Encoder(config), lookup, sentences, 0.12, rate=6e-3, size=16) < 1.3
 
 
 def test_the_exported_graph_is_the_trained_network():
