@@ -12,7 +12,9 @@ mod fused;
 pub mod gemm;
 mod manifest;
 mod network;
+pub mod text;
 mod tract;
+mod words;
 
 pub use acoustic::{AcousticModel, AcousticSession, LoadError};
 pub use bundle::{Bundle, BundleError, sha256_hex};
@@ -21,5 +23,7 @@ pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use network::{Network, Operators};
+pub use text::{TextBundle, TextManifest};
 pub use tract::TractEngine;
 pub use vocar_hw::Precision;
+pub use words::WordNetwork;

@@ -138,7 +138,13 @@ fn spans_of_a_sample_hold_the_words_of_its_slots() {
             assert!(from < to && *to <= words.len(), "{sample:?}");
             if let SlotValue::Colour(colour) = &sample.slots[slot] {
                 let said = words[*from..*to].join("_");
-                assert!(said == *colour || colour == "cyan" || colour == "warm_white" || said == "sky_blue", "{sample:?}");
+                assert!(
+                    said == *colour
+                        || colour == "cyan"
+                        || colour == "warm_white"
+                        || said == "sky_blue",
+                    "{sample:?}"
+                );
                 held += 1;
             }
         }
