@@ -79,15 +79,16 @@ def pretrain(
     rate: float = 1.5e-3,
     size: int = 192,
     seed: int = 1,
+    steps: float = math.inf,
 ) -> float:
-    """Trains the encoder for so long; returns the mean loss of the last steps."""
+    """Trains the encoder for so long, or so many steps if that is sooner; returns the mean loss of the last steps."""
     device, rng = encoder.places.device, random.Random(seed)
     guess = Guess(encoder).to(device)
     optimiser = torch.optim.AdamW([*encoder.parameters(), *guess.parameters()], lr=rate, weight_decay=0.02)
     began, shown, step, mean = time.monotonic(), time.monotonic(), 0, math.log(len(lookup.vocabulary))
     queue: list[list[list[str]]] = []
     encoder.train()
-    while (part := (time.monotonic() - began) / (60 * minutes)) < 1:
+    while (part := max((time.monotonic() - began) / (60 * minutes), step / steps)) < 1:
         queue = queue or batches(sentences, size, rng)
         hidden = [hide(sentence, lookup, rng) for sentence in queue.pop()]
         for group in optimiser.param_groups:

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARES = {"sonos": 0.2, "nlueval": 0.24, "clinc": 0.24, "car": 0.32}
 #: Weight of a word's tag against a sentence's intent: slots are learnt more slowly.
 SLOTS = 3.0
-#: A car sentence of these domains must not sound polite by accident: politeness is for commands.
+#: Domains whose commands may be wrapped in politeness; what is no command is left as it is.
 POLITE = {"car"}
 
 
