@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 
 #: The bundle that this recipe writes.
 BUNDLE = Path(__file__).resolve().parent.parent / "models" / "speech-en"
-#: Every file that the manifest vouches for; the last is there once `vocar-compress quantise` has written it.
-FILES = ("am-f32.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv", "am-mixed.onnx")
+#: Every file that the manifest vouches for; the last two are there once `training.ngram` and `vocar-compress quantise` have
+#: written them.
+FILES = ("am-f32.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv", "words.ngram", "am-mixed.onnx")
 
 
 def hashes(bundle: Path, files: Iterable[str] = FILES) -> str:
@@ -32,6 +34,13 @@ def write_phone_lm(path: Path, transitions: np.ndarray, phones: list[str]) -> No
     """One line a pair: from, to, natural-log probability. `transitions[v, u]`: natural log P(u | v)."""
     lines = [f"{v}\t{u}\t{transitions[i, j]:.4f}" for i, v in enumerate(phones) for j, u in enumerate(phones)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_words(path: Path) -> list[str]:
+    """The words of an n-gram file that `training.ngram` wrote, without the marks of a sentence's ends."""
+    data = path.read_bytes()
+    length = struct.unpack_from("<4I", data, 8)[3]
+    return data[24 : 24 + length].decode().split("\n")[2:]
 
 
 def read_phone_lm(path: Path, phones: list[str]) -> np.ndarray:

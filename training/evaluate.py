@@ -21,6 +21,7 @@ from training import scoring, viterbi
 from training.bundle import BUNDLE, read_phone_lm
 from training.dataset import Item, Pack, output_frames
 from training.export import Stream, load
+from training.fake_quant import FakeQuantised, read_plan
 from training.features import LogMel
 from training.model import SUBSAMPLING
 from training.units import read_phones
@@ -29,9 +30,12 @@ from training.units import read_phones
 Network = Callable[[np.ndarray], np.ndarray]
 
 
-def of_checkpoint(path: Path, prior_scale: float) -> tuple[Network, int, int]:
-    """The averaged model of a checkpoint over whole utterances; with it feature frames of a chunk and label delay."""
+def of_checkpoint(path: Path, prior_scale: float, plan: str | None = None) -> tuple[Network, int, int]:
+    """The averaged model of a checkpoint over whole utterances, in low precision when there is a plan; with it feature
+    frames of a chunk and label delay."""
     model, state = load(path)
+    if plan is not None:
+        model = FakeQuantised(model, read_plan(plan, model)).eval()
     prior = 0.0 if state["kind"] == "mmi" else prior_scale * state["log_prior"]
 
     @torch.no_grad()
@@ -87,6 +91,9 @@ def main() -> None:
     parser.add_argument(
         "--checkpoint", type=Path, help="a stageN.pt of training.train; without it the bundle's ONNX model"
     )
+    parser.add_argument(
+        "--quantise", metavar="PLAN", help="the checkpoint in low precision: a plan, or int8 or int4 for all layers"
+    )
     parser.add_argument("--model", default="am-f32.onnx", help="file in the bundle: am-f32.onnx or am-mixed.onnx")
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     parser.add_argument("--prior-scale", type=float, default=0.6, help="used for models trained by cross-entropy alone")
@@ -100,7 +107,7 @@ def main() -> None:
     if args.limit is not None:
         items = first_of_each(items, args.limit)
     if args.checkpoint:
-        network = of_checkpoint(args.checkpoint, args.prior_scale)
+        network = of_checkpoint(args.checkpoint, args.prior_scale, args.quantise)
     else:
         network = of_bundle(args.bundle, args.model)
     transitions = read_phone_lm(args.bundle / "phone-lm.tsv", read_phones(args.bundle / "phones.txt"))

@@ -71,6 +71,12 @@ def confidence_of(bundle: Path) -> str:
     return "\n".join(f"{key} = {value}" for key, value in values.items())
 
 
+def background_of(bundle: Path) -> str:
+    """The `[background]` values: the phone bigram, and the word n-gram if there is one."""
+    words = ['words = "words.ngram"'] if (bundle / "words.ngram").exists() else []
+    return "\n".join(['phone_lm = "phone-lm.tsv"', *words])
+
+
 def manifest(bundle: Path, config: Config, version: str) -> str:
     """The text of `manifest.toml`; hashes are taken from the files as they lie there."""
     return f"""format = 1
@@ -109,7 +115,7 @@ words = "lexicon.txt"
 g2p = "g2p.bin"
 
 [background]
-phone_lm = "phone-lm.tsv"
+{background_of(bundle)}
 
 # Fitted by training.calibrate on development recordings.
 [confidence]
@@ -124,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
-    parser.add_argument("--version", default="0.3.0")
+    parser.add_argument("--version", default="0.4.0")
     parser.add_argument("--prior-scale", type=float, default=0.6, help="used for models trained by cross-entropy alone")
     parser.add_argument("--chunk", type=int, help="output frames of 30 ms in a step, if not as many as in training")
     args = parser.parse_args()

@@ -1,7 +1,7 @@
 """Grapheme-to-phoneme model: how a word outside the lexicon is said.
 
     python -m training.g2p train       # align, count, smooth, prune, write the bundle's g2p.bin and lexicon.txt
-    python -m training.g2p lexicon     # puts new words of extra-lexicon.txt into lexicon.txt
+    python -m training.g2p lexicon     # puts new words of extra-lexicon.txt and words.ngram into lexicon.txt
     python -m training.g2p evaluate    # phone and word error on the held-out words
     python -m training.g2p say WORD    # what the model makes of a word, and what the dictionary has
 
@@ -13,7 +13,8 @@ file gets exactly the same answer.
 
 Words whose only pronunciation the model finds by itself are left out of
 lexicon.txt, unless they are common: the two files together are the dictionary.
-Words of extra-lexicon.txt are always in it; the model never learns from them.
+Words of extra-lexicon.txt are always in it; the model never learns from them. The words of the bundle's n-gram are in it, too:
+all of them are spelled when the recogniser starts, and looking up is a thousand times faster than the model.
 
 File format, little-endian: magic `VG2P`, u8 version, u8 order, u8 tokens,
 u8 phones (of the phone table it was made for); per token u8 letter, u8 number
@@ -421,13 +422,15 @@ def write_lexicon(model: Model, lexicon: Lexicon, common: set[str]) -> None:
     cmudict_text.write_lexicon(BUNDLE / "lexicon.txt", needed)
     (BUNDLE / "CMUDICT-LICENSE.txt").write_text(cmudict_text.licence())
     print(f"  lexicon: {len(needed)} of {len(lexicon)} words need an entry", file=sys.stderr)
-    add_extra_words()
+    add_extra_words(model)
 
 
-def add_extra_words() -> None:
-    """Puts the words of extra-lexicon.txt into the bundle's lexicon, and the hash if there is a manifest already."""
-    path = BUNDLE / "lexicon.txt"
-    cmudict_text.write_lexicon(path, cmudict_text.read_lexicon(path) | cmudict_text.read_lexicon(EXTRA))
+def add_extra_words(model: Model) -> None:
+    """Puts the words of extra-lexicon.txt and of the n-gram into the bundle's lexicon, and the hash if there is a manifest."""
+    path, ngram = BUNDLE / "lexicon.txt", BUNDLE / "words.ngram"
+    known = cmudict_text.read_lexicon(path) | cmudict_text.read_lexicon(EXTRA)
+    missing = [word for word in (bundle.read_words(ngram) if ngram.exists() else []) if word not in known]
+    cmudict_text.write_lexicon(path, known | {word: [model.pronounce(word)] for word in missing})
     if (BUNDLE / "manifest.toml").exists():
         bundle.rehash(BUNDLE)
 
@@ -458,7 +461,7 @@ def main() -> None:
         train(arguments.shared)
         return
     if arguments.command == "lexicon":
-        add_extra_words()
+        add_extra_words(Model.load(BUNDLE / "g2p.bin"))
         return
     model, lexicon = Model.load(BUNDLE / "g2p.bin"), cmudict_text.entries()
     if arguments.command == "say":

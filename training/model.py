@@ -20,11 +20,22 @@ FEATURE_CACHE = 2
 
 
 @dataclass(frozen=True)
+class Widths:
+    """Sizes within one block: heads, units of both feed-forward layers, channels of the convolution."""
+
+    heads: int
+    first: int
+    second: int
+    channels: int
+
+
+@dataclass(frozen=True)
 class Config:
     """Shape of the model. Frames are output frames of 30 ms.
 
     `future`: frames after its own chunk that attention sees in every layer, and the convolution is centred: for a
     teacher, which need not stream. 0 for whatever is to run in a vehicle.
+    `pruned`: sizes of each block, where pruning made them unlike; a head stays as wide as `dim` and `heads` make it.
     """
 
     mels: int = 80
@@ -40,8 +51,26 @@ class Config:
     delay: int = 2
     future: int = 0
     dropout: float = 0.1
+    pruned: tuple[Widths, ...] = ()
+
+    def __post_init__(self) -> None:
+        widths = (one if isinstance(one, Widths) else Widths(**one) for one in self.pruned)
+        object.__setattr__(self, "pruned", tuple(widths))
+        if self.pruned and len(self.pruned) != self.layers:
+            raise ValueError(f"sizes of {len(self.pruned)} blocks for {self.layers} layers")
+
+    @property
+    def head(self) -> int:
+        """Columns of a head."""
+        return self.dim // self.heads
+
+    def blocks(self) -> tuple[Widths, ...]:
+        """Sizes of each block."""
+        wide = self.dim * self.expansion
+        return self.pruned or (Widths(self.heads, wide, wide, self.dim),) * self.layers
 
     def as_dict(self) -> dict:
+        """What a checkpoint holds; `Config(**d)` makes the same of it."""
         return asdict(self)
 
 
@@ -63,11 +92,11 @@ class Subsampling(nn.Module):
 class FeedForward(nn.Module):
     """Position-wise layer pair with SiLU between."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, units: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.dim)
-        self.up = nn.Linear(config.dim, config.dim * config.expansion)
-        self.down = nn.Linear(config.dim * config.expansion, config.dim)
+        self.up = nn.Linear(config.dim, units)
+        self.down = nn.Linear(units, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -77,14 +106,16 @@ class FeedForward(nn.Module):
 class ChunkAttention(nn.Module):
     """Each chunk attends to itself, `context` frames before and `future` frames after it; beyond the ends are zeros."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, heads: int) -> None:
         super().__init__()
         self.config = config
+        self.heads = heads
         self.norm = nn.LayerNorm(config.dim)
-        self.qkv = nn.Linear(config.dim, 3 * config.dim)
-        self.out = nn.Linear(config.dim, config.dim)
+        self.qkv = nn.Linear(config.dim, 3 * heads * config.head)
+        self.out = nn.Linear(heads * config.head, config.dim)
         self.width = config.context + config.chunk + config.future
-        self.bias = nn.Parameter(torch.zeros(config.heads, self.width + config.chunk - 1))
+        self.bias = nn.Parameter(torch.zeros(heads, self.width + config.chunk - 1))
+        self.softmax = nn.Softmax(dim=-1)
         self.dropout = nn.Dropout(config.dropout)
         query = torch.arange(config.chunk)[:, None]
         key = torch.arange(self.width)[None, :]
@@ -92,33 +123,32 @@ class ChunkAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         c = self.config
-        batch, frames, dim = x.shape
-        head = dim // c.heads
+        batch, frames, _ = x.shape
         q, k, v = self.qkv(self.norm(x)).chunk(3, dim=-1)
-        q = q.reshape(batch, frames // c.chunk, c.chunk, c.heads, head).permute(0, 1, 3, 2, 4)
-        k, v = (self._windows(t, head) for t in (k, v))
-        scores = q @ k.transpose(-1, -2) * head**-0.5 + self.bias[:, self.distance]
-        mixed = self.dropout(scores.softmax(dim=-1)).to(v.dtype) @ v
-        return self.dropout(self.out(mixed.permute(0, 1, 3, 2, 4).reshape(batch, frames, dim)))
+        q = q.reshape(batch, frames // c.chunk, c.chunk, self.heads, c.head).permute(0, 1, 3, 2, 4)
+        k, v = (self._windows(t) for t in (k, v))
+        scores = q @ k.transpose(-1, -2) * c.head**-0.5 + self.bias[:, self.distance]
+        mixed = self.dropout(self.softmax(scores)).to(v.dtype) @ v
+        return self.dropout(self.out(mixed.permute(0, 1, 3, 2, 4).reshape(batch, frames, self.heads * c.head)))
 
-    def _windows(self, t: torch.Tensor, head: int) -> torch.Tensor:
-        """[batch, frames, dim] to [batch, chunks, heads, width, head]."""
+    def _windows(self, t: torch.Tensor) -> torch.Tensor:
+        """[batch, frames, heads * head] to [batch, chunks, heads, width, head]."""
         c = self.config
         padded = F.pad(t, (0, 0, c.context, c.future)).unfold(1, self.width, c.chunk)
         batch, chunks, _, width = padded.shape
-        return padded.reshape(batch, chunks, c.heads, head, width).transpose(-1, -2)
+        return padded.reshape(batch, chunks, self.heads, c.head, width).transpose(-1, -2)
 
 
 class Convolution(nn.Module):
     """Gated depthwise convolution: causal, or centred in a model that sees the future."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.dim)
-        self.gate = nn.Linear(config.dim, 2 * config.dim)
-        self.depthwise = nn.Conv1d(config.dim, config.dim, config.kernel, groups=config.dim)
-        self.batch_norm = nn.BatchNorm1d(config.dim)
-        self.out = nn.Linear(config.dim, config.dim)
+        self.gate = nn.Linear(config.dim, 2 * channels)
+        self.depthwise = nn.Conv1d(channels, channels, config.kernel, groups=channels)
+        self.batch_norm = nn.BatchNorm1d(channels)
+        self.out = nn.Linear(channels, config.dim)
         self.dropout = nn.Dropout(config.dropout)
         after = (config.kernel - 1) // 2 if config.future else 0
         self.margin = (config.kernel - 1 - after, after)
@@ -132,12 +162,12 @@ class Convolution(nn.Module):
 class Block(nn.Module):
     """Conformer block: half feed-forward, attention, convolution, half feed-forward, norm."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, widths: Widths) -> None:
         super().__init__()
-        self.first = FeedForward(config)
-        self.attention = ChunkAttention(config)
-        self.convolution = Convolution(config)
-        self.second = FeedForward(config)
+        self.first = FeedForward(config, widths.first)
+        self.attention = ChunkAttention(config, widths.heads)
+        self.convolution = Convolution(config, widths.channels)
+        self.second = FeedForward(config, widths.second)
         self.norm = nn.LayerNorm(config.dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -157,7 +187,7 @@ class AcousticModel(nn.Module):
         self.register_buffer("mean", torch.zeros(config.mels))
         self.register_buffer("scale", torch.ones(config.mels))
         self.subsampling = Subsampling(config)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, widths) for widths in config.blocks())
         self.out = nn.Linear(config.dim, config.columns)
 
     def normalise(self, features: torch.Tensor) -> torch.Tensor:

@@ -81,8 +81,13 @@ class Writer:
 
 
 def streaming(model: AcousticModel, log_prior: torch.Tensor | None) -> onnx.ModelProto:
-    """One step of the model. With `log_prior` [columns] the output is divided by the prior (hybrid scoring)."""
+    """One step of the model. With `log_prior` [columns] the output is divided by the prior (hybrid scoring).
+
+    Raises ValueError for a model that sees the future.
+    """
     c = model.config
+    if c.future:
+        raise ValueError(f"a network that sees {c.future} frames of future cannot stream; export a student of it")
     w = Writer()
     frames = c.chunk * SUBSAMPLING
     w.inputs.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, frames, c.mels]))
@@ -134,14 +139,14 @@ def _half(w: Writer, name: str, x: str, layer: torch.nn.Module) -> str:
 
 def _attention(w: Writer, name: str, x: str, layer: torch.nn.Module) -> str:
     c = layer.config
-    head = c.dim // c.heads
+    heads, head = layer.heads, c.head
     qkv = w.linear(f"{name}.qkv", w.norm(f"{name}.norm", x, layer.norm), layer.qkv)
-    split = w.reshape(f"{name}.heads", qkv, [1, c.chunk, 3 * c.heads, head])
+    split = w.reshape(f"{name}.heads", qkv, [1, c.chunk, 3 * heads, head])
     turned = w.op("Transpose", f"{name}.turned", split, perm=[0, 2, 1, 3])
     parts = [f"{name}.q", f"{name}.k", f"{name}.v"]
-    sizes = w.constant(f"{name}.sizes", [c.heads] * 3)
+    sizes = w.constant(f"{name}.sizes", [heads] * 3)
     w.nodes.append(helper.make_node("Split", [turned, sizes], parts, name=f"{name}.split", axis=1))
-    cache = [1, c.heads, c.context, head]
+    cache = [1, heads, c.context, head]
     keys = w.cached(f"{name}.keys", parts[1], cache, axis=2)
     values = w.cached(f"{name}.values", parts[2], cache, axis=2)
     turned_keys = w.op("Transpose", f"{name}.turned_keys", keys, perm=[0, 1, 3, 2])
@@ -150,22 +155,22 @@ def _attention(w: Writer, name: str, x: str, layer: torch.nn.Module) -> str:
     biased = w.op("Add", f"{name}.biased", scores, w.constant(f"{name}.distance", layer.bias[:, layer.distance][None]))
     mixed = w.op("MatMul", f"{name}.mixed", w.op("Softmax", f"{name}.softmax", biased, axis=-1), values)
     back = w.op("Transpose", f"{name}.back", mixed, perm=[0, 2, 1, 3])
-    return w.linear(f"{name}.out", w.reshape(f"{name}.flat", back, [1, c.chunk, c.dim]), layer.out)
+    return w.linear(f"{name}.out", w.reshape(f"{name}.flat", back, [1, c.chunk, heads * head]), layer.out)
 
 
 def _convolution(w: Writer, name: str, x: str, layer: torch.nn.Module) -> str:
-    dim = layer.out.in_features
+    channels = layer.out.in_features
     past = layer.depthwise.kernel_size[0] - 1
     wide = w.linear(f"{name}.gate", w.norm(f"{name}.norm", x, layer.norm), layer.gate)
     halves = [f"{name}.value", f"{name}.open"]
-    sizes = w.constant(f"{name}.sizes", [dim, dim])
+    sizes = w.constant(f"{name}.sizes", [channels, channels])
     w.nodes.append(helper.make_node("Split", [wide, sizes], halves, name=f"{name}.split", axis=2))
     gated = w.op("Mul", f"{name}.gated", halves[0], w.op("Sigmoid", f"{name}.sigmoid", halves[1]))
     turned = w.op("Transpose", f"{name}.turned", gated, perm=[0, 2, 1])
-    joined = w.cached(f"{name}.past", turned, [1, dim, past], axis=2)
+    joined = w.cached(f"{name}.past", turned, [1, channels, past], axis=2)
     norm = layer.batch_norm
     gain = norm.weight / (norm.running_var + norm.eps).sqrt()
     weight = w.constant(f"{name}.depthwise.weight", layer.depthwise.weight * gain[:, None, None])
     bias = w.constant(f"{name}.depthwise.bias", (layer.depthwise.bias - norm.running_mean) * gain + norm.bias)
-    mixed = w.silu(f"{name}.silu", w.op("Conv", f"{name}.depthwise", joined, weight, bias, group=dim))
+    mixed = w.silu(f"{name}.silu", w.op("Conv", f"{name}.depthwise", joined, weight, bias, group=channels))
     return w.linear(f"{name}.out", w.op("Transpose", f"{name}.back", mixed, perm=[0, 2, 1]), layer.out)

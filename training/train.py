@@ -17,6 +17,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,11 @@ from training import forced, losses, scoring
 from training.augment import WARPS, Augment, strength
 from training.bundle import BUNDLE
 from training.dataset import SPEEDS, STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames, repeated
+from training.distil import Distiller, read_mix, with_layers
+from training.fake_quant import FakeQuantised, read_plan
 from training.features import LogMel
 from training.model import AcousticModel, Config, with_chunk
+from training.sparsity import Zeros
 from training.team import Team
 from training.units import SIL, read_phones
 
@@ -46,27 +50,23 @@ class Trainer:
         self.samples = self.pack.samples.to(self.device)
         self.train_items = [i for i in self.pack.split("train") if i.length < 20 * 16_000]
         self.dev_items = self.pack.split("dev")
-        self.config = Config(
-            columns=2 * len(self.phones),
-            dim=args.dim,
-            layers=args.layers,
-            heads=args.dim // 32,
-            expansion=args.expansion,
-            kernel=args.kernel,
-            chunk=args.chunk,
-            delay=args.delay,
-            future=args.future,
-            dropout=args.dropout,
-        )
+        self.config = shape(args, 2 * len(self.phones))
         self.model = AcousticModel(self.config).to(self.device)
         self.logmel = LogMel(WARPS).to(self.device)
         seed = args.seed + 1000 * self.team.rank
         self.augment = Augment(self.device, seed, strength(args.strength))
         self.teacher: AcousticModel | None = None
+        self.distiller: Distiller | None = None
         self._measure_features()
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.average = copy.deepcopy(self.model).eval()
+        #: What is trained and judged: the networks themselves, or as they compute in low precision.
+        self.network, self.judged = self.model, self.average
+        if args.quantise:
+            plan = read_plan(args.quantise, self.model)
+            self.network, self.judged = (FakeQuantised(one, plan) for one in (self.model, self.average))
+        self.zeros = Zeros([])
         self.transitions = torch.zeros(len(self.phones), len(self.phones), device=self.device)
 
     def _measure_features(self) -> None:
@@ -75,13 +75,24 @@ class Trainer:
         self.model.mean.copy_(frames.mean(0))
         self.model.scale.copy_(1.0 / frames.std(0))
 
+    def distil(self, teacher: AcousticModel | None) -> None:
+        """Learns from another network or from itself, too, as `--distil` says."""
+        self.teacher = teacher
+        mix = read_mix(self.args.distil if self.args.distil is not None else "soft=0.8")
+        # What several processes begin with must be the same.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.args.seed)
+            self.distiller = Distiller(mix, self.model, teacher).to(self.device)
+
+    def learning(self) -> list[torch.nn.Parameter]:
+        """All that gradients change."""
+        return [*self.model.parameters(), *(self.distiller.parameters() if self.distiller else ())]
+
     def stage(self, number: int, kind: str, minutes: float) -> None:
         """Trains for so many minutes with a one-cycle learning rate and keeps the moving average."""
         peak = self.args.rate * (0.4 if kind == "mmi" else 1.0)
         fused = self.device.type == "cuda"
-        optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-2, fused=fused
-        )
+        optimiser = torch.optim.AdamW(self.learning(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-2, fused=fused)
         began = time.monotonic()
         step, seen, running, progress = 0, 0.0, 0.0, 0.0
         if self.args.keep_norms:
@@ -98,6 +109,7 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self._step(optimiser)
+            self.zeros.apply()
             self._follow(step)
             step += 1
             seen += self.team.size * float((batch.lengths / batch.speeds).sum()) / 16_000 / 3600
@@ -116,8 +128,8 @@ class Trainer:
 
     def _step(self, optimiser: torch.optim.Optimizer) -> None:
         """An update, left out when a gradient is not finite; the GPU decides, nobody waits for it."""
-        self.team.average_gradients(self.model.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        self.team.average_gradients(self.learning())
+        norm = torch.nn.utils.clip_grad_norm_(self.learning(), 2.0)
         if self.device.type == "cuda":
             optimiser.found_inf = (~torch.isfinite(norm)).float()
             optimiser.grad_scale = None
@@ -133,13 +145,13 @@ class Trainer:
         banks = self.augment.banks(len(clean))
         features = self._augmented(clean, banks, frames)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            columns = self.model(features)
+            columns = self.network(features)
         columns = losses.shifted(columns.float(), self.config.delay, frames)
         plain = losses.cross_entropy(columns, batch.labels, smoothing=0.05)
-        if self.teacher is not None:
-            taught = self._taught(clean, banks, frames)
-            soft = losses.soft_cross_entropy(columns, taught, batch.labels)
-            plain = plain + self.args.teach * (soft - plain)
+        if self.distiller is not None:
+            taught = self._undisturbed(self.teacher, clean, banks, frames)
+            averaged = self._undisturbed(self.average if self.distiller.mix.ema else None, clean, banks, frames)
+            plain = self.distiller(plain, columns, taught, averaged, batch.labels)
         if kind == "ce":
             return plain
         sequence = losses.mmi(
@@ -155,12 +167,16 @@ class Trainer:
         return forced.pad(self.model, features, frames)
 
     @torch.no_grad()
-    def _taught(self, clean: torch.Tensor, banks: torch.Tensor, frames: int) -> torch.Tensor:
-        """Log posteriors [rows, frames, columns] of the teacher, which hears the sound undisturbed."""
-        features = forced.pad(self.teacher, self.teacher.normalise(self.logmel(clean, banks)), frames)
+    def _undisturbed(
+        self, network: AcousticModel | None, clean: torch.Tensor, banks: torch.Tensor, frames: int
+    ) -> torch.Tensor | None:
+        """Log posteriors [rows, frames, columns] of a network that teaches, if any, on the sound undisturbed."""
+        if network is None:
+            return None
+        features = forced.pad(network, network.normalise(self.logmel(clean, banks)), frames)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            columns = self.teacher(features)
-        return losses.shifted(columns.float(), self.teacher.config.delay, frames)
+            columns = network(features)
+        return losses.shifted(columns.float(), network.config.delay, frames)
 
     @torch.no_grad()
     def _follow(self, step: int) -> None:
@@ -192,7 +208,7 @@ class Trainer:
 
     def log_posteriors(self, items: list[Item]) -> Iterator[tuple[Item, np.ndarray]]:
         """Output of the averaged model, delay taken off, [frames, columns] for each item."""
-        return forced.log_posteriors(self.average, self.logmel, self.samples, items)
+        return forced.log_posteriors(self.judged, self.logmel, self.samples, items)
 
     def label_with(self, network: AcousticModel, prior: np.ndarray | float) -> None:
         """Replaces alignments by those of a network, train and dev, and counts phone transitions."""
@@ -261,15 +277,45 @@ class Trainer:
         torch.save(self.model.state_dict(), self.args.out / f"stage{number}-last.pt")
 
     def load(self, path: Path) -> None:
-        """Continues from a checkpoint of the same shape; the length of its chunks may differ."""
+        """Continues from a checkpoint of the same shape; the length of its chunks may differ, and of more layers evenly
+        spaced ones are taken."""
         state = torch.load(path, map_location=self.device, weights_only=True)
         network = AcousticModel(Config(**state["config"]))
         last = path.with_name(f"{path.stem}-last.pt")
         moving = torch.load(last, map_location=self.device, weights_only=True) if last.exists() else state["average"]
         for own, weights in ((self.model, moving), (self.average, state["average"])):
             network.load_state_dict(weights)
-            own.load_state_dict(with_chunk(network, self.config.chunk).state_dict())
+            fitting = with_chunk(network, self.config.chunk)
+            if self.config.layers < fitting.config.layers:
+                fitting = with_layers(fitting, self.config.layers)
+            own.load_state_dict(fitting.state_dict())
         self.transitions = state["transitions"].to(self.device)
+        if self.args.keep_zeros:
+            self.zeros = Zeros.of(self.model)
+            self._say(f"{self.zeros.count()} weights are nought and stay so")
+
+
+def shape(args: argparse.Namespace, columns: int) -> Config:
+    """The network to train: as the options say, or as the checkpoint that it starts from, pruned or not."""
+    if args.warm_start:
+        state = torch.load(args.warm_start, map_location="cpu", weights_only=True)
+        begun = Config(**state["config"])
+        layers = min(args.layers, begun.layers)
+        pruned = begun.pruned if layers == begun.layers else ()
+        return replace(begun, chunk=args.chunk, dropout=args.dropout, layers=layers, pruned=pruned)
+    return Config(
+        columns=columns,
+        dim=args.dim,
+        layers=args.layers,
+        heads=args.heads or args.dim // 32,
+        expansion=args.expansion,
+        kernel=args.kernel,
+        channels=args.channels,
+        chunk=args.chunk,
+        delay=args.delay,
+        future=args.future,
+        dropout=args.dropout,
+    )
 
 
 def keep_norms(model: torch.nn.Module) -> None:
@@ -301,7 +347,8 @@ def prepare_labels(trainer: Trainer) -> None:
     trainer.label_with(network, 0.0 if state["kind"] == "mmi" else 0.6 * state["log_prior"].cpu().numpy())
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
+    """The switches of a run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pack", type=Path, default=Path("data/pack"))
     parser.add_argument(
@@ -309,9 +356,19 @@ def main() -> None:
     )
     parser.add_argument("--label-with", type=Path, help="a checkpoint that aligns instead of the bootstrap file")
     parser.add_argument("--teacher", type=Path, help="a checkpoint to learn from; it aligns, too, unless --label-with")
-    parser.add_argument("--teach", type=float, default=0.8, help="the teacher's share beside the labels")
     parser.add_argument(
-        "--warm-start", type=Path, help="a checkpoint of the same shape, but for its chunks, to start from"
+        "--distil",
+        metavar="NAME=WEIGHT,...",
+        help="what is learnt from the teacher (soft, feature, attention, relation) and from itself (self, ema); "
+        "soft=0.8 with a teacher",
+    )
+    parser.add_argument(
+        "--warm-start",
+        type=Path,
+        help="a checkpoint to start from; its shape counts, but for --chunk, --dropout and fewer --layers",
+    )
+    parser.add_argument(
+        "--quantise", metavar="PLAN", help="train for low precision: a plan file, or int8 or int4 for all layers"
     )
     parser.add_argument("--out", type=Path, default=Path("data/run"))
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
@@ -326,13 +383,18 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=160)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--expansion", type=int, default=2)
+    parser.add_argument("--heads", type=int, help="of attention; one for each 32 of --dim when not given")
     parser.add_argument("--kernel", type=int, default=9)
+    parser.add_argument("--channels", type=int, default=32, help="of the convolutions over the features")
     parser.add_argument("--chunk", type=int, default=8, help="output frames of 30 ms in a step")
     parser.add_argument("--delay", type=int, default=2)
     parser.add_argument("--future", type=int, default=0, help="frames of future in each layer: for teachers")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument(
         "--keep-norms", action="store_true", help="leave batch normalisation as it is: for short rounds from a bundle"
+    )
+    parser.add_argument(
+        "--keep-zeros", action="store_true", help="weights that are nought in the checkpoint to start from stay nought"
     )
     parser.add_argument(
         "--repeat", nargs="+", default=[], metavar="CORPUS=N", help="hear a corpus so many times in each pass"
@@ -342,13 +404,16 @@ def main() -> None:
         "--strength", nargs="+", default=[], metavar="NAME=VALUE", help="figures of augment.Strength, as in noisy=0.75"
     )
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    args = arguments().parse_args()
     trainer = Trainer(args)
     size = sum(p.numel() for p in trainer.model.parameters())
     print(f"{size} parameters on {trainer.device}, {len(trainer.train_items)} utterances", flush=True)
-    if args.teacher:
-        trainer.teacher, _ = forced.load(args.teacher, trainer.device)
+    if args.teacher or args.distil:
+        trainer.distil(forced.load(args.teacher, trainer.device)[0] if args.teacher else None)
     prepare_labels(trainer)
     if args.warm_start:
         trainer.load(args.warm_start)

@@ -4,13 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
-use toml_edit::{DocumentMut, value};
+use toml_edit::{DocumentMut, TableLike, value};
 use tract_onnx::pb::ModelProto;
 use vocar_inference::{Bundle, Precision, sha256_hex};
 
 use crate::file::{FileError, read, write};
 
 const MANIFEST: &str = "manifest.toml";
+/// Tables of the manifest: networks by precision, and hashes by file.
+const MODELS: [&str; 2] = ["acoustic", "models"];
+const FILES: [&str; 1] = ["files"];
 
 /// Why a bundle could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +50,82 @@ pub fn floats(dir: &Path) -> Result<ModelProto, BundleError> {
 /// # Errors
 /// [`BundleError`] when it has no such network.
 pub fn floats_of(bundle: &Bundle) -> Result<ModelProto, BundleError> {
+    Ok(read(&bundle.path(floats_name(bundle)?))?)
+}
+
+fn floats_name(bundle: &Bundle) -> Result<&String, BundleError> {
     let name = bundle.manifest().acoustic.models.get(&Precision::F32);
-    let name = name.ok_or_else(|| BundleError::NoFloats(bundle.path(MANIFEST)))?;
-    Ok(read(&bundle.path(name))?)
+    name.ok_or_else(|| BundleError::NoFloats(bundle.path(MANIFEST)))
+}
+
+/// Makes a bundle whose float network is another one, and that has no other precision yet: everything else is copied.
+/// Returns the network's file.
+///
+/// # Errors
+/// [`BundleError`] when `from` is no sound bundle with a float network, or `to` cannot be written or is `from`.
+pub fn derive(from: &Path, to: &Path, model: &ModelProto) -> Result<PathBuf, BundleError> {
+    let bundle = Bundle::open(from)?;
+    floats_name(&bundle)?;
+    fs::create_dir_all(to).map_err(|e| problem(to, e))?;
+    if let (Ok(one), Ok(other)) = (from.canonicalize(), to.canonicalize())
+        && one == other
+    {
+        let same = "a bundle cannot be made out of itself; give another folder to write";
+        return Err(problem(to, same));
+    }
+    let networks: Vec<&String> = bundle.manifest().acoustic.models.values().collect();
+    let files = bundle.manifest().files.keys();
+    for name in files.filter(|name| !networks.contains(name)) {
+        let copy = to.join(name);
+        if let Some(folder) = copy.parent() {
+            fs::create_dir_all(folder).map_err(|e| problem(folder, e))?;
+        }
+        fs::copy(bundle.path(name), &copy).map_err(|e| problem(&copy, e))?;
+    }
+    let mut manifest = manifest(&bundle.path(MANIFEST))?;
+    forget(&mut manifest, &networks);
+    let copy = to.join(MANIFEST);
+    fs::write(&copy, manifest.to_string()).map_err(|e| problem(&copy, e))?;
+    add(to, Precision::F32, model)
+}
+
+fn problem(file: &Path, problem: impl ToString) -> BundleError {
+    BundleError::Manifest {
+        file: file.to_owned(),
+        problem: problem.to_string(),
+    }
+}
+
+/// Reads a manifest with its comments.
+fn manifest(path: &Path) -> Result<DocumentMut, BundleError> {
+    let text = fs::read_to_string(path).map_err(|e| problem(path, e))?;
+    text.parse()
+        .map_err(|e: toml_edit::TomlError| problem(path, e.message()))
+}
+
+/// The table of a manifest's networks, or of its files.
+fn table<'a>(manifest: &'a mut DocumentMut, keys: &[&str]) -> Option<&'a mut dyn TableLike> {
+    let (first, rest) = keys.split_first()?;
+    let mut item = manifest.get_mut(first)?;
+    for key in rest {
+        item = item.get_mut(key)?;
+    }
+    item.as_table_like_mut()
+}
+
+/// Takes networks out of a manifest.
+fn forget(manifest: &mut DocumentMut, networks: &[&String]) {
+    if let Some(models) = table(manifest, &MODELS) {
+        let keys: Vec<String> = models.iter().map(|(key, _)| key.to_owned()).collect();
+        keys.iter().for_each(|key| {
+            models.remove(key);
+        });
+    }
+    if let Some(files) = table(manifest, &FILES) {
+        networks.iter().for_each(|name| {
+            files.remove(name);
+        });
+    }
 }
 
 /// Writes a network into a bundle as the one of this precision, with its name and hash in the manifest; everything else in
@@ -59,29 +135,19 @@ pub fn floats_of(bundle: &Bundle) -> Result<ModelProto, BundleError> {
 /// [`BundleError`] when a file cannot be written or the manifest has no tables `[acoustic.models]` and `[files]`.
 pub fn add(dir: &Path, precision: Precision, model: &ModelProto) -> Result<PathBuf, BundleError> {
     let path = dir.join(MANIFEST);
-    let problem = |problem: String| BundleError::Manifest {
-        file: path.clone(),
-        problem,
-    };
-    let text = fs::read_to_string(&path).map_err(|e| problem(e.to_string()))?;
-    let mut manifest: DocumentMut = text
-        .parse()
-        .map_err(|e: toml_edit::TomlError| problem(e.message().to_owned()))?;
+    let mut manifest = manifest(&path)?;
     let name = format!("am-{precision}.onnx");
     let hash = sha256_hex(&model.encode_to_vec());
-    let models = manifest
-        .get_mut("acoustic")
-        .and_then(|acoustic| acoustic.get_mut("models"))
-        .and_then(|models| models.as_table_like_mut());
-    let models = models.ok_or_else(|| problem("there is no table `[acoustic.models]`".into()))?;
+    let missing = |keys: &[&str]| {
+        let keys = keys.join(".");
+        problem(&path, format!("there is no table `[{keys}]`"))
+    };
+    let models = table(&mut manifest, &MODELS).ok_or_else(|| missing(&MODELS))?;
     models.insert(&precision.to_string(), value(&name));
-    let files = manifest
-        .get_mut("files")
-        .and_then(|files| files.as_table_like_mut());
-    let files = files.ok_or_else(|| problem("there is no table `[files]`".into()))?;
+    let files = table(&mut manifest, &FILES).ok_or_else(|| missing(&FILES))?;
     files.insert(&name, value(hash));
     let network = dir.join(&name);
     write(&network, model)?;
-    fs::write(&path, manifest.to_string()).map_err(|e| problem(e.to_string()))?;
+    fs::write(&path, manifest.to_string()).map_err(|e| problem(&path, e))?;
     Ok(network)
 }

@@ -37,12 +37,21 @@ pub fn factorise(
         if keep.iter().any(|part| node.name.contains(part)) {
             return Ok(Some("asked for".into()));
         }
+        let (inputs, outputs) = (weight.inputs, weight.outputs);
+        let useless = |rank| Ok(Some(format!("rank {rank} would not make it smaller")));
+        // Decomposing takes long: first see whether the least rank that can come of it would do.
+        let least = match thinness {
+            Thinness::Rank(rank) => rounded(rank, inputs.min(outputs)),
+            Thinness::Energy(_) => rounded(1, inputs.min(outputs)),
+        };
+        if !pays(least, inputs, outputs) {
+            return useless(least);
+        }
         let weight = weight.read()?;
         let singular = Singular::of(&weight);
-        let rank = singular.rank(thinness);
-        let (inputs, outputs) = (weight.inputs, weight.outputs);
-        if rank * (inputs + outputs) >= inputs * outputs {
-            return Ok(Some(format!("rank {rank} would not make it smaller")));
+        let rank = rounded(singular.enough(thinness), singular.values.len());
+        if !pays(rank, inputs, outputs) {
+            return useless(rank);
         }
         let [left, right] = singular.factors(rank);
         let [left_name, right_name] =
@@ -63,8 +72,18 @@ pub fn factorise(
     })
 }
 
+/// A rank that is a multiple of 32, or all there are.
+fn rounded(rank: usize, all: usize) -> usize {
+    rank.max(1).next_multiple_of(STEP).min(all)
+}
+
+/// Whether factors of this rank hold fewer numbers than a matrix.
+fn pays(rank: usize, inputs: usize, outputs: usize) -> bool {
+    rank * (inputs + outputs) < inputs * outputs
+}
+
 /// A matrix `[rows, columns]` as the sum of `left` times `right`, column by column, the heaviest first.
-struct Singular {
+pub(crate) struct Singular {
     rows: usize,
     columns: usize,
     values: Vec<f64>,
@@ -75,7 +94,8 @@ struct Singular {
 }
 
 impl Singular {
-    fn of(weight: &Matrix) -> Singular {
+    /// The decomposition of a matrix.
+    pub(crate) fn of(weight: &Matrix) -> Singular {
         let (rows, columns) = (weight.inputs, weight.outputs);
         let column = |at: usize| {
             let values = weight.values[at..].iter().step_by(columns);
@@ -129,8 +149,8 @@ impl Singular {
         }
     }
 
-    /// A rank that is a multiple of 32, at most as many as there are values.
-    fn rank(&self, thinness: Thinness) -> usize {
+    /// How many values are wanted, from 1 to all.
+    pub(crate) fn enough(&self, thinness: Thinness) -> usize {
         let wanted = match thinness {
             Thinness::Rank(rank) => rank,
             Thinness::Energy(share) => {
@@ -143,7 +163,20 @@ impl Singular {
                 enough.map_or(self.values.len(), |last| last + 1)
             }
         };
-        wanted.max(1).next_multiple_of(STEP).min(self.values.len())
+        wanted.clamp(1, self.values.len())
+    }
+
+    /// The first so many directions of the rows' side, unit columns of `rows`.
+    pub(crate) fn left_directions(&self, rank: usize) -> Vec<Vec<f32>> {
+        let unit = |(column, &value): (&Vec<f64>, &f64)| {
+            let scale = if value > 0.0 { 1.0 / value } else { 0.0 };
+            column.iter().map(|one| (one * scale) as f32).collect()
+        };
+        self.left[..rank]
+            .iter()
+            .zip(&self.values)
+            .map(unit)
+            .collect()
     }
 
     /// Factors `[rows, rank]` and `[rank, columns]`, row-major; each takes the square root of the values.
@@ -273,8 +306,10 @@ mod tests {
     #[test]
     fn ranks_are_whole_groups() {
         let singular = Singular::of(&matrix(100, 80, 70));
-        assert_eq!(singular.rank(Thinness::Rank(33)), 64);
-        assert_eq!(singular.rank(Thinness::Energy(1.0)), 80);
-        assert_eq!(singular.rank(Thinness::Energy(1e-9)), 32);
+        let rank = |thinness| rounded(singular.enough(thinness), 80);
+        assert_eq!(rank(Thinness::Rank(33)), 64);
+        assert_eq!(rank(Thinness::Rank(1000)), 80);
+        assert_eq!(rank(Thinness::Energy(1.0)), 80);
+        assert_eq!(rank(Thinness::Energy(1e-9)), 32);
     }
 }

@@ -26,11 +26,37 @@ pub enum RewriteError {
         /// The layers that were kept, if any.
         kept: String,
     },
+    /// No convolution gets smaller.
+    #[error("no convolution gets smaller by it: {kept}")]
+    NoConvolution {
+        /// Those that are there, with the reason.
+        kept: String,
+    },
     /// A weight whose values are not where they should be.
     #[error(
         "weight `{0}` holds no float values of its shape; export the network with its weights inside"
     )]
     Weight(String),
+    /// Static scales without a range.
+    #[error(
+        "missing calibration: layer `{layer}` takes `{tensor}`, for which the file of ranges has none; run `vocar-compress calibrate` on this very network"
+    )]
+    Calibration {
+        /// The layer.
+        layer: String,
+        /// The tensor that feeds it.
+        tensor: String,
+    },
+    /// Operators that are newer than the network's opset.
+    #[error(
+        "the network is written for opset {found}, such layers need {needed}: export it again with opset {needed} or later"
+    )]
+    Opset {
+        /// The network's.
+        found: i64,
+        /// The oldest that has the operators.
+        needed: i64,
+    },
 }
 
 /// A product with a constant matrix.
@@ -46,20 +72,38 @@ pub struct Layer {
 
 /// The layers that can be quantised, in the network's order.
 pub fn layers(model: &ModelProto) -> Vec<Layer> {
-    let Some(graph) = &model.graph else {
-        return Vec::new();
-    };
+    let found = model.graph.as_ref().map(products).unwrap_or_default();
+    found.into_iter().map(|product| product.layer).collect()
+}
+
+/// A product of floats with a constant matrix: where it is, and the tensors that it takes.
+pub(crate) struct Product {
+    pub layer: Layer,
+    /// Number of its node.
+    pub node: usize,
+    pub input: String,
+    pub weight: String,
+}
+
+/// All such products, in the network's order.
+pub(crate) fn products(graph: &GraphProto) -> Vec<Product> {
     let work = Work::of(graph);
-    let products = graph.node.iter().filter(|node| node.op_type == "MatMul");
+    let products = graph.node.iter().enumerate();
     products
-        .filter_map(|node| {
+        .filter(|(_, node)| node.op_type == "MatMul")
+        .filter_map(|(number, node)| {
             let Weight {
                 inputs, outputs, ..
             } = work.weight(node)?;
-            Some(Layer {
-                name: node.name.clone(),
-                inputs,
-                outputs,
+            Some(Product {
+                layer: Layer {
+                    name: node.name.clone(),
+                    inputs,
+                    outputs,
+                },
+                node: number,
+                input: node.input[0].clone(),
+                weight: node.input[1].clone(),
             })
         })
         .collect()

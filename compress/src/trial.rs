@@ -1,10 +1,11 @@
 //! A bundle's float network with recordings: how far another network is from it.
 
 use tract_onnx::pb::ModelProto;
-use vocar_inference::{AcousticModel, Bundle, EngineError, Precision, TractEngine};
+use vocar_inference::{AcousticModel, Bundle, CpuEngine, Engine, EngineError, Precision};
 use vocar_speech::dictation::{ScoresError, acoustic_scores};
 
 use crate::bundle::{BundleError, floats_of};
+use crate::prune::{RecordError, Recorder, Records};
 
 /// Why networks cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum TrialError {
     /// A recording cannot be heard.
     #[error(transparent)]
     Scores(#[from] ScoresError),
+    /// What goes on in a network cannot be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// Nothing to compare on.
     #[error("the recordings hold no frame of speech: give some seconds of it")]
     Silent,
@@ -89,15 +93,25 @@ impl Trial {
         })
     }
 
+    /// What goes into the constant products of a network of the same inputs and outputs while it hears the recordings.
+    ///
+    /// # Errors
+    /// [`TrialError`] when it cannot be run.
+    pub fn record(&self, model: &ModelProto) -> Result<Records, TrialError> {
+        let recorder = Recorder::new(model.clone(), self.bundle.manifest(), self.columns)?;
+        self.heard_by(Box::new(recorder.clone()))?;
+        Ok(recorder.finish())
+    }
+
     /// Log posteriors of each recording, and the columns of a row.
     fn posteriors(&self, model: ModelProto) -> Result<(Vec<Vec<f32>>, usize), TrialError> {
-        let manifest = self.bundle.manifest();
-        let engine = TractEngine::new(model, "the network on trial", manifest)?;
-        let network = AcousticModel::with_engine(
-            Box::new(engine),
-            Precision::F32,
-            manifest.acoustic.clone(),
-        )?;
+        let engine = CpuEngine::new(model, "the network on trial", self.bundle.manifest())?;
+        self.heard_by(Box::new(engine))
+    }
+
+    fn heard_by(&self, engine: Box<dyn Engine>) -> Result<(Vec<Vec<f32>>, usize), TrialError> {
+        let acoustic = self.bundle.manifest().acoustic.clone();
+        let network = AcousticModel::with_engine(engine, Precision::F32, acoustic)?;
         let heard = |samples: &Vec<f32>| acoustic_scores(&self.bundle, &network, samples);
         let rows = self
             .recordings

@@ -1,56 +1,21 @@
 //! The shipped network through the tool: smaller, and close to what it was.
 
-use std::path::{Path, PathBuf};
+mod common;
 
+use std::path::Path;
+
+use common::{mean_difference, scores, shipped, speech};
 use tempfile::TempDir;
 use tract_onnx::pb::ModelProto;
 use vocar_compress::bundle;
+use vocar_compress::check::{Second, check};
 use vocar_compress::factorise::{Thinness, factorise};
 use vocar_compress::halves::halve_the_rest;
 use vocar_compress::plan::{Width, find};
 use vocar_compress::quantise::{Bits, quantise};
+use vocar_compress::tucker::tucker;
 use vocar_compress::{read, write};
 use vocar_inference::{Bundle, Network, Operators, Precision};
-use vocar_speech::resample::Resampler;
-use vocar_speech::source::AudioSource;
-
-fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/speech-en/am-f32.onnx")
-}
-
-/// Log posteriors of one step on made features and empty states.
-fn scores(path: &Path, operators: Operators) -> Vec<f32> {
-    let mut network = Network::load(path, operators).expect("a sound network");
-    let sizes: Vec<usize> = network
-        .inputs()
-        .iter()
-        .map(|shape| shape.iter().product())
-        .collect();
-    let inputs: Vec<Vec<f32>> = sizes
-        .iter()
-        .enumerate()
-        .map(|(which, &size)| {
-            if which > 0 {
-                return vec![0.0; size];
-            }
-            (0..size)
-                .map(|n| (n as f32 * 0.37).sin() * 2.0 - 6.0)
-                .collect()
-        })
-        .collect();
-    // The scores are the first output, the states follow.
-    let outputs = network.run(&inputs).expect("a run");
-    outputs.into_iter().next().expect("an output")
-}
-
-fn mean_difference(one: &[f32], other: &[f32]) -> f32 {
-    assert_eq!(one.len(), other.len());
-    one.iter()
-        .zip(other)
-        .map(|(one, other)| (one - other).abs())
-        .sum::<f32>()
-        / one.len() as f32
-}
 
 #[test]
 fn each_precision_is_as_small_and_as_close_as_it_should_be() {
@@ -130,23 +95,9 @@ fn what_is_no_network_is_refused_by_name() {
     assert!(read(&folder.path().join("nowhere.onnx")).is_err());
 }
 
-/// The first two seconds of a bundled recording.
-fn speech() -> Vec<f32> {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/recordings/set-temperature.wav");
-    let mut source = AudioSource::open(&path).unwrap();
-    let mut resampler = Resampler::new(source.rate()).unwrap();
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk().unwrap() {
-        resampler.push(chunk, &mut samples).unwrap();
-    }
-    samples.truncate(32_000);
-    samples
-}
-
 #[test]
 fn a_plan_keeps_its_budget_and_makes_a_network_between_int4_and_int8() {
-    let bundle = || Bundle::open(shipped().parent().unwrap()).unwrap();
+    let bundle = common::bundle;
     let budget = 0.003;
     let plan = find(bundle(), vec![speech()], budget, &mut |_| {}).unwrap();
     let count = |wanted: Width| {
@@ -215,6 +166,26 @@ fn low_rank_factors_are_smaller_and_near_and_can_be_quantised() {
 }
 
 #[test]
+fn tucker_factors_of_the_front_end_are_smaller_and_near() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("thin.onnx");
+    let mut model = read(&shipped()).unwrap();
+    let report = tucker(&mut model, Thinness::Energy(0.9), &[]).unwrap();
+    assert_eq!(report.changed, ["subsampling.first", "subsampling.second"]);
+    write(&path, &model).unwrap();
+    let whole = std::fs::metadata(shipped()).unwrap().len();
+    assert!(std::fs::metadata(&path).unwrap().len() < whole - 4 * 5000);
+    let floats = scores(&shipped(), Operators::Stock);
+    let difference = mean_difference(&scores(&path, Operators::Fused), &floats);
+    assert!(difference > 1e-3 && difference < 1.0, "{difference}");
+    let refused = tucker(&mut model, Thinness::Rank(32), &[]).unwrap_err();
+    assert!(
+        refused.to_string().contains("subsampling.second"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_rank_that_saves_nothing_is_refused() {
     let mut model = read(&shipped()).unwrap();
     let refused = factorise(&mut model, Thinness::Rank(160), &[]).unwrap_err();
@@ -245,4 +216,50 @@ fn a_bundle_without_floats_is_refused_by_name() {
     let folder = TempDir::new().unwrap();
     let refused = bundle::floats(folder.path()).unwrap_err().to_string();
     assert!(refused.contains("manifest.toml"), "{refused}");
+}
+
+#[test]
+fn an_operator_that_is_not_known_is_refused_with_the_file_and_the_mend() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("odd.onnx");
+    let mut model = read(&shipped()).unwrap();
+    let nodes = &mut model.graph.as_mut().unwrap().node;
+    let sigmoid = nodes.iter_mut().find(|node| node.op_type == "Sigmoid");
+    sigmoid.unwrap().op_type = "Frobnicate".into();
+    write(&path, &model).unwrap();
+    let refused = check(&path).unwrap_err().to_string();
+    assert!(
+        refused.contains("odd.onnx") && refused.contains("operators this build supports"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_network_that_was_written_is_checked_and_its_fused_layers_are_counted() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("int8.onnx");
+    let mut model = read(&shipped()).unwrap();
+    quantise(&mut model, Bits::Eight, &[]).unwrap();
+    write(&path, &model).unwrap();
+    let checked = check(&path).unwrap();
+    assert!(checked.fused >= 50, "{checked:?}");
+    if let Second::Apart(apart) = checked.second {
+        assert!(apart > 0.0 && apart < 0.05, "{apart}");
+    } else {
+        eprintln!(
+            "not compared with ONNX Runtime: ORT_DYLIB_PATH names none and the system has none"
+        );
+    }
+    let constants = &mut model.graph.as_mut().unwrap().initializer;
+    let scale = constants
+        .iter_mut()
+        .find(|constant| constant.name == "out.weight.scale");
+    let (values, _) = scale.unwrap().raw_data.as_chunks_mut::<4>();
+    values.fill(f32::NAN.to_le_bytes());
+    write(&path, &model).unwrap();
+    let refused = check(&path).unwrap_err().to_string();
+    assert!(
+        refused.contains("int8.onnx") && refused.contains("no numbers"),
+        "{refused}"
+    );
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vocar_hw::Precision;
 
 use crate::bundle::Bundle;
+use crate::cpu::CpuEngine;
 use crate::engine::{Engine, EngineError, Session, Signature};
 use crate::manifest::Acoustic;
-use crate::tract::TractEngine;
 
 /// Why an acoustic model could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ impl AcousticModel {
                         .collect::<Vec<_>>()
                         .join(", "),
                 })?;
-        let engine = TractEngine::load(&bundle.path(file), manifest)?;
+        let engine = CpuEngine::load(&bundle.path(file), manifest)?;
         Ok(AcousticModel::with_engine(
             Box::new(engine),
             precision,
@@ -96,7 +96,7 @@ impl AcousticModel {
         }
     }
 
-    /// Name of the engine, `tract` on the CPU.
+    /// Name of the engine: `fused` or `tract` on the CPU.
     pub fn engine(&self) -> &str {
         self.engine.name()
     }
@@ -135,7 +135,8 @@ impl fmt::Debug for AcousticModel {
 }
 
 /// One stream of audio through an [`AcousticModel`]. A clone goes on from the same past on its own and
-/// copies neither weights nor state, so that a guess ("suppose the speaker stops now") costs only its steps.
+/// shares the weights and copies the state, a few hundred kilobytes, so that a guess ("suppose the speaker stops now")
+/// costs little more than its steps.
 pub struct AcousticSession {
     model: Arc<AcousticModel>,
     session: Box<dyn Session>,

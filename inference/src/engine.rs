@@ -2,7 +2,7 @@
 //!
 //! A streaming network takes features and its own state and gives scores and the next state. An engine
 //! owns the weights once; each session owns one stream's state. The CPU engine is
-//! [`TractEngine`](crate::TractEngine); an accelerator is another implementation of the same two traits.
+//! [`CpuEngine`](crate::CpuEngine); an accelerator is another implementation of the same two traits.
 
 /// Shape of one step, the same for every step of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Signature {
 
 /// A network ready to run.
 pub trait Engine: Send + Sync {
-    /// Name for reports, `tract` for the CPU.
+    /// Name for reports.
     fn name(&self) -> &str;
 
     /// Shape of one step.
@@ -43,7 +43,7 @@ pub trait Session: Send {
     /// Back to the state of a new session.
     fn reset(&mut self);
 
-    /// A second stream with the same past. Costs no copy of weights or state.
+    /// A second stream with the same past, and the same weights.
     fn fork(&self) -> Box<dyn Session>;
 }
 

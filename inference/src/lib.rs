@@ -7,23 +7,26 @@
 
 mod acoustic;
 mod bundle;
+mod cpu;
 mod engine;
 mod fused;
+mod fused_engine;
 pub mod gemm;
 mod manifest;
 mod network;
 pub mod text;
 mod tract;
+mod wiring;
 mod words;
 
 pub use acoustic::{AcousticModel, AcousticSession, LoadError};
 pub use bundle::{Bundle, BundleError, sha256_hex};
+pub use cpu::CpuEngine;
 pub use engine::{Engine, EngineError, Session, Signature};
 pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use network::{Network, Operators};
 pub use text::{TextBundle, TextManifest};
-pub use tract::TractEngine;
 pub use vocar_hw::Precision;
 pub use words::WordNetwork;

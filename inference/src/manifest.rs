@@ -112,6 +112,9 @@ pub struct Lexicon {
 pub struct Background {
     /// `from<TAB>to<TAB>natural-log probability`: a bigram over units.
     pub phone_lm: String,
+    /// Word n-gram, the rivals of wake phrases; without one they are weighed against phones alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
 }
 
 /// `confidence = 1 / (1 + exp(-(slope * x + offset)))` with
@@ -160,6 +163,8 @@ impl Manifest {
         files.push(("lexicon.words".into(), &self.lexicon.words));
         files.push(("lexicon.g2p".into(), &self.lexicon.g2p));
         files.push(("background.phone_lm".into(), &self.background.phone_lm));
+        let words = self.background.words.iter();
+        files.extend(words.map(|file| ("background.words".into(), file.as_str())));
         files
     }
 

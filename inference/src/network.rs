@@ -2,14 +2,14 @@
 //! [`AcousticModel`](crate::AcousticModel).
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
 use std::path::Path;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use crate::engine::EngineError;
-use crate::fused;
+use crate::fused::{self, Program, Stream};
 
 /// How a network is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,27 +22,62 @@ pub enum Operators {
 
 /// A network of float inputs and outputs of fixed shapes.
 pub struct Network {
-    plan: Arc<TypedRunnableModel>,
-    state: TypedSimpleState,
+    runner: Runner,
     shapes: Vec<Vec<usize>>,
+}
+
+enum Runner {
+    Program(Program, Box<Stream>),
+    Tract {
+        plan: Arc<TypedRunnableModel>,
+        state: TypedSimpleState,
+        /// What [`Network::set`] was given.
+        inputs: TVec<TValue>,
+        outputs: TVec<TValue>,
+    },
 }
 
 impl Network {
     /// Loads and optimises a file.
     ///
     /// # Errors
-    /// [`EngineError::Load`] when tract refuses it or a shape is open.
+    /// [`EngineError::Load`] when it cannot be run or a shape is open.
     pub fn load(path: &Path, operators: Operators) -> Result<Network, EngineError> {
-        let file = path.display().to_string();
-        let typed = typed(parse(path)?, &file, operators)?;
-        let shapes = shapes(&typed).map_err(problem(&file, "shape inference"))?;
-        let plan = runnable(typed, &file)?;
-        let state = plan.spawn().map_err(problem(&file, "planning"))?;
-        Ok(Network {
-            plan,
-            state,
-            shapes,
-        })
+        Network::new(parse(path)?, &path.display().to_string(), operators)
+    }
+
+    /// The same for a network that was parsed; `file` is its name in errors.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub(crate) fn new(
+        proto: ModelProto,
+        file: &str,
+        operators: Operators,
+    ) -> Result<Network, EngineError> {
+        match load(proto, file, operators)? {
+            Loaded::Program(program) => {
+                let stream = Box::new(program.stream());
+                Ok(Network {
+                    shapes: program.inputs().map(|input| input.shape.clone()).collect(),
+                    runner: Runner::Program(program, stream),
+                })
+            }
+            Loaded::Typed(typed) => {
+                let shapes = shapes(&typed).map_err(problem(file, "shape inference"))?;
+                let plan = runnable(typed, file)?;
+                let state = plan.spawn().map_err(problem(file, "planning"))?;
+                Ok(Network {
+                    runner: Runner::Tract {
+                        plan,
+                        state,
+                        inputs: TVec::new(),
+                        outputs: TVec::new(),
+                    },
+                    shapes,
+                })
+            }
+        }
     }
 
     /// Shapes of the inputs.
@@ -53,10 +88,20 @@ impl Network {
     /// How often each kind of operator occurs.
     pub fn operators(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for node in self.plan.model().nodes() {
-            *counts.entry(node.op.name().into_owned()).or_default() += 1;
+        match &self.runner {
+            Runner::Program(program, _) => return program.operators(),
+            Runner::Tract { plan, .. } => {
+                for node in plan.model().nodes() {
+                    *counts.entry(node.op.name().into_owned()).or_default() += 1;
+                }
+            }
         }
         counts
+    }
+
+    /// Whether it runs as a program of our operators alone, without tract.
+    pub fn is_program(&self) -> bool {
+        matches!(self.runner, Runner::Program(..))
     }
 
     /// Runs it once: row-major values of each input to those of each output.
@@ -64,26 +109,70 @@ impl Network {
     /// # Errors
     /// [`EngineError::Length`] for an input of another size, [`EngineError::Run`] when tract fails.
     pub fn run(&mut self, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, EngineError> {
-        let run = |e: TractError| EngineError::Run(format!("{e:#}"));
-        let mut tensors = TVec::new();
-        for (values, shape) in inputs.iter().zip(&self.shapes) {
-            let expected = shape.iter().product();
-            if values.len() != expected {
-                return Err(EngineError::Length {
-                    expected,
-                    found: values.len(),
-                });
-            }
-            tensors.push(Tensor::from_shape(shape, values).map_err(run)?.into());
-        }
-        let outputs = self.state.run(tensors).map_err(run)?;
-        let floats = |output: &TValue| Ok(output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec());
-        outputs
-            .iter()
-            .map(floats)
-            .collect::<TractResult<_>>()
-            .map_err(run)
+        self.set(inputs)?;
+        self.step()?;
+        self.get()
     }
+
+    /// Sets all inputs, the states among them.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn set(&mut self, values: &[Vec<f32>]) -> Result<(), EngineError> {
+        for (values, shape) in values.iter().zip(&self.shapes) {
+            let (expected, found) = (shape.iter().product::<usize>(), values.len());
+            if found != expected {
+                return Err(EngineError::Length { expected, found });
+            }
+        }
+        match &mut self.runner {
+            Runner::Program(program, stream) => program.write(stream, values),
+            Runner::Tract { inputs, .. } => {
+                let tensors = values.iter().zip(&self.shapes);
+                let tensors = tensors.map(|(values, shape)| Tensor::from_shape(shape, values));
+                let tensors = tensors.map(|tensor| Ok(tensor?.into()));
+                *inputs = tensors.collect::<TractResult<_>>().map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step from the inputs as they are: what a stream costs. A program of ours goes on from the states it has reached;
+    /// tract has all inputs as they were set.
+    ///
+    /// # Errors
+    /// [`EngineError::Run`] when tract fails.
+    pub fn step(&mut self) -> Result<(), EngineError> {
+        match &mut self.runner {
+            Runner::Program(program, stream) => program.step(stream),
+            Runner::Tract {
+                state,
+                inputs,
+                outputs,
+                ..
+            } => *outputs = state.run(inputs.clone()).map_err(failed)?,
+        }
+        Ok(())
+    }
+
+    /// Values of each output after the last step.
+    ///
+    /// # Errors
+    /// [`EngineError::Run`] when an output holds no floats.
+    pub fn get(&self) -> Result<Vec<Vec<f32>>, EngineError> {
+        let floats = |output: &TValue| Ok(output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec());
+        match &self.runner {
+            Runner::Program(program, stream) => Ok(program.read(stream)),
+            Runner::Tract { outputs, .. } => {
+                let values = outputs.iter().map(floats);
+                values.collect::<TractResult<_>>().map_err(failed)
+            }
+        }
+    }
+}
+
+fn failed(problem: TractError) -> EngineError {
+    EngineError::Run(format!("{problem:#}"))
 }
 
 /// What went wrong with a file, at a stage of its way to a network that runs.
@@ -99,30 +188,46 @@ fn problem(file: &str, stage: &'static str) -> impl FnOnce(TractError) -> Engine
 /// Reads an ONNX file.
 pub(crate) fn parse(path: &Path) -> Result<ModelProto, EngineError> {
     let file = path.display().to_string();
-    let bytes = fs::read(path).map_err(|e| problem(&file, "reading")(e.into()))?;
+    // The parser takes the whole file into memory by itself.
+    let mut bytes = File::open(path).map_err(|e| problem(&file, "reading")(e.into()))?;
     tract_onnx::onnx()
-        .proto_model_for_read(&mut bytes.as_slice())
+        .proto_model_for_read(&mut bytes)
         .map_err(problem(&file, "parsing"))
 }
 
-/// A network with the types and shapes of all its tensors; `file` is its name in errors.
-pub(crate) fn typed(
+/// A network on its way to where it runs.
+pub(crate) enum Loaded {
+    /// All of it is ours.
+    Program(Program),
+    /// Tract runs it, with our operators where they fit.
+    Typed(TypedModel),
+}
+
+/// Fuses a network if wanted, and finds out how it runs; `file` is its name in errors.
+pub(crate) fn load(
     mut proto: ModelProto,
     file: &str,
     operators: Operators,
-) -> Result<TypedModel, EngineError> {
+) -> Result<Loaded, EngineError> {
     let mut onnx = tract_onnx::onnx();
     if operators == Operators::Fused {
         fused::register(&mut onnx);
         fused::fuse(&mut proto);
+        if let Some(graph) = &proto.graph {
+            let program = Program::of(graph).map_err(TractError::msg);
+            if let Some(program) = program.map_err(problem(file, "building"))? {
+                return Ok(Loaded::Program(program));
+            }
+        }
     }
     let inferred = onnx
         .model_for_proto_model(&proto)
         .map_err(problem(file, "building"))?;
     drop(proto);
-    inferred
-        .into_typed()
-        .map_err(problem(file, "shape inference"))
+    let typed = inferred.into_typed();
+    Ok(Loaded::Typed(
+        typed.map_err(problem(file, "shape inference"))?,
+    ))
 }
 
 /// Optimises a network and lays out its run.

@@ -1,72 +1,65 @@
-//! The CPU engine: tract.
+//! A network that tract runs.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use crate::engine::{Engine, EngineError, Session, Signature};
 use crate::manifest::Manifest;
-use crate::network::{Operators, parse, runnable, typed};
+use crate::network::runnable;
+use crate::wiring::{Port, Wiring, wire};
 
-/// A streaming ONNX network optimised for this CPU. Clones and sessions share one copy of the weights.
+/// A streaming network optimised for this CPU by tract. Clones and sessions share one copy of the weights.
 #[derive(Clone)]
-pub struct TractEngine {
+pub(crate) struct TractEngine {
     plan: Arc<TypedRunnableModel>,
     signature: Signature,
     wiring: Arc<Wiring>,
-}
-
-/// Which output of the network is the scores and how states go round; the one input left is the features.
-struct Wiring {
-    scores: usize,
-    states: Vec<StateWire>,
-}
-
-struct StateWire {
-    input: usize,
-    output: usize,
-    /// The state a stream starts from, shared by all sessions.
-    zero: TValue,
+    /// The states that a stream starts from.
+    zeros: Arc<[TValue]>,
 }
 
 impl TractEngine {
-    /// Loads, checks and optimises `path`, whose tensors are named as `manifest` says.
+    /// Checks and optimises a network whose outputs have these names.
     ///
     /// # Errors
     /// [`EngineError::Load`] when tract refuses the network, [`EngineError::Contract`] when its inputs and
     /// outputs are not those of the manifest.
-    pub fn load(path: &Path, manifest: &Manifest) -> Result<TractEngine, EngineError> {
-        TractEngine::new(parse(path)?, &path.display().to_string(), manifest)
-    }
-
-    /// The same for a network that was parsed; `file` is its name in errors.
-    ///
-    /// # Errors
-    /// As [`TractEngine::load`].
     pub fn new(
-        proto: ModelProto,
+        typed: TypedModel,
+        outputs: Vec<String>,
         file: &str,
         manifest: &Manifest,
     ) -> Result<TractEngine, EngineError> {
-        let outputs: Vec<String> = proto
-            .graph
-            .iter()
-            .flat_map(|g| &g.output)
-            .map(|output| output.name.clone())
-            .collect();
-        let typed = typed(proto, file, Operators::Fused)?;
-        let names = Names::of(&typed, outputs);
         let contract = |problem| EngineError::Contract {
             file: file.to_owned(),
             problem,
         };
-        let (signature, wiring) = wire(&typed, &names, manifest).map_err(contract)?;
+        let inputs: Vec<Port> = typed
+            .inputs
+            .iter()
+            .map(|outlet| {
+                port(
+                    typed.node(outlet.node).name.clone(),
+                    typed.outlet_fact(*outlet),
+                )
+            })
+            .collect();
+        let outputs = outputs.into_iter().zip(&typed.outputs);
+        let outputs: Vec<Port> = outputs
+            .map(|(name, outlet)| port(name, typed.outlet_fact(*outlet)))
+            .collect();
+        let (signature, wiring) = wire(&inputs, &outputs, manifest).map_err(contract)?;
+        let zeros = wiring.states.iter().map(|state| {
+            let zero = Tensor::zero::<f32>(&state.shape);
+            zero.map(TValue::from)
+                .map_err(|e| EngineError::Run(format!("{e:#}")))
+        });
         Ok(TractEngine {
-            plan: runnable(typed, file)?,
             signature,
+            zeros: zeros.collect::<Result<_, _>>()?,
             wiring: Arc::new(wiring),
+            plan: runnable(typed, file)?,
         })
     }
 
@@ -90,128 +83,17 @@ impl Engine for TractEngine {
         Ok(Box::new(TractSession {
             engine: self.clone(),
             runner: self.spawn()?,
-            states: self.wiring.zeros(),
+            states: self.zeros.to_vec(),
             scores: Tensor::default().into(),
         }))
     }
 }
 
-/// Names of a network's inputs and outputs, in its order.
-struct Names {
-    inputs: Vec<String>,
-    outputs: Vec<String>,
-}
-
-impl Names {
-    fn of(model: &TypedModel, outputs: Vec<String>) -> Names {
-        let inputs = model
-            .inputs
-            .iter()
-            .map(|outlet| model.node(outlet.node).name.clone())
-            .collect();
-        Names { inputs, outputs }
+fn port(name: String, fact: TractResult<&TypedFact>) -> Port {
+    Port {
+        shape: float_shape(&name, fact),
+        name,
     }
-}
-
-/// Finds every tensor of the contract and checks its type and shape; the error is a sentence.
-fn wire(
-    model: &TypedModel,
-    names: &Names,
-    manifest: &Manifest,
-) -> Result<(Signature, Wiring), String> {
-    let a = &manifest.acoustic;
-    let features = position(&names.inputs, &a.input)
-        .ok_or_else(|| missing("input", &a.input, &names.inputs))?;
-    let scores = position(&names.outputs, &a.output)
-        .ok_or_else(|| missing("output", &a.output, &names.outputs))?;
-    let found = float_shape(&a.input, model.input_fact(features))?;
-    let wanted = [1, a.frames_per_step(), manifest.features.mels];
-    if found != wanted {
-        return Err(format!(
-            "input `{}` is {found:?}, the manifest makes it {wanted:?}",
-            a.input
-        ));
-    }
-    let found = float_shape(&a.output, model.output_fact(scores))?;
-    let [1, chunk, columns] = found[..] else {
-        return Err(format!(
-            "output `{}` is {found:?}, it should be [1, {}, columns]",
-            a.output, a.chunk
-        ));
-    };
-    if chunk != a.chunk || columns == 0 || columns % 2 != 0 {
-        return Err(format!(
-            "output `{}` is {found:?}, it should be [1, {}, an even number of columns]",
-            a.output, a.chunk
-        ));
-    }
-    let states = wire_states(model, names, manifest, features, scores)?;
-    let signature = Signature {
-        frames: wanted[1],
-        mels: wanted[2],
-        chunk,
-        columns,
-    };
-    Ok((signature, Wiring { scores, states }))
-}
-
-/// Every input but the features is a state, and every output but the scores its successor.
-fn wire_states(
-    model: &TypedModel,
-    names: &Names,
-    manifest: &Manifest,
-    features: usize,
-    scores: usize,
-) -> Result<Vec<StateWire>, String> {
-    let a = &manifest.acoustic;
-    let mut states = Vec::new();
-    for (input, name) in names
-        .inputs
-        .iter()
-        .enumerate()
-        .filter(|(ix, _)| *ix != features)
-    {
-        let suffix = name.strip_prefix(&a.state_prefix).ok_or_else(|| {
-            format!(
-                "input `{name}` is neither `{}` nor starts with `{}`",
-                a.input, a.state_prefix
-            )
-        })?;
-        let successor = format!("{}{suffix}", a.next_prefix);
-        let output = position(&names.outputs, &successor)
-            .ok_or_else(|| missing("output", &successor, &names.outputs))?;
-        let shape = float_shape(name, model.input_fact(input))?;
-        let next = float_shape(&successor, model.output_fact(output))?;
-        if shape != next {
-            return Err(format!(
-                "`{name}` is {shape:?} but `{successor}` is {next:?}"
-            ));
-        }
-        let zero = Tensor::zero::<f32>(&shape)
-            .map_err(|e| e.to_string())?
-            .into();
-        states.push(StateWire {
-            input,
-            output,
-            zero,
-        });
-    }
-    let used = |ix: usize| ix == scores || states.iter().any(|state| state.output == ix);
-    match (0..names.outputs.len()).find(|ix| !used(*ix)) {
-        None => Ok(states),
-        Some(ix) => Err(format!(
-            "output `{}` belongs to no state input",
-            names.outputs[ix]
-        )),
-    }
-}
-
-fn position(names: &[String], wanted: &str) -> Option<usize> {
-    names.iter().position(|name| name == wanted)
-}
-
-fn missing(what: &str, wanted: &str, there: &[String]) -> String {
-    format!("there is no {what} `{wanted}` among {}", there.join(", "))
 }
 
 fn float_shape(name: &str, fact: TractResult<&TypedFact>) -> Result<Vec<usize>, String> {
@@ -229,12 +111,6 @@ fn float_shape(name: &str, fact: TractResult<&TypedFact>) -> Result<Vec<usize>, 
         )
     })?;
     Ok(shape.to_vec())
-}
-
-impl Wiring {
-    fn zeros(&self) -> Vec<TValue> {
-        self.states.iter().map(|state| state.zero.clone()).collect()
-    }
 }
 
 struct TractSession {
@@ -288,7 +164,7 @@ impl Session for TractSession {
     }
 
     fn reset(&mut self) {
-        self.states = self.engine.wiring.zeros();
+        self.states = self.engine.zeros.to_vec();
     }
 
     fn fork(&self) -> Box<dyn Session> {

@@ -5,11 +5,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use tract_onnx::pb::tensor_shape_proto::dimension::Value;
-use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
-use tract_onnx::prelude::*;
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, type_proto};
 
 use crate::engine::EngineError;
-use crate::network::{Operators, parse, runnable, typed};
+use crate::network::{Network, Operators, parse};
 
 /// Name of the open dimension in the file.
 const LENGTH: &str = "length";
@@ -26,14 +25,14 @@ pub struct WordNetwork {
 
 struct Plan {
     length: usize,
-    runner: Mutex<TypedSimpleState>,
+    network: Mutex<Network>,
 }
 
 impl WordNetwork {
     /// Loads and optimises a file for `lengths`, in words and ascending.
     ///
     /// # Errors
-    /// [`EngineError::Load`] when tract refuses it, [`EngineError::Contract`] when it has other inputs or outputs.
+    /// [`EngineError::Load`] when it cannot be run, [`EngineError::Contract`] when it has other inputs or outputs.
     pub fn load(path: &Path, lengths: &[usize]) -> Result<WordNetwork, EngineError> {
         let file = path.display().to_string();
         let proto = parse(path)?;
@@ -41,16 +40,14 @@ impl WordNetwork {
         for &length in lengths {
             let mut proto = proto.clone();
             fix_length(&mut proto, length);
-            let typed = typed(proto, &file, Operators::Fused)?;
-            sizes = contract(&typed, length).map_err(|problem| EngineError::Contract {
-                file: file.clone(),
-                problem,
+            sizes = contract(proto.graph.as_ref(), length).map_err(|problem| {
+                EngineError::Contract {
+                    file: file.clone(),
+                    problem,
+                }
             })?;
-            let runner = runnable(typed, &file)?
-                .spawn()
-                .map_err(|e| EngineError::Run(format!("{e:#}")))?;
-            let runner = Mutex::new(runner);
-            plans.push(Plan { length, runner });
+            let network = Mutex::new(Network::new(proto, &file, Operators::Fused)?);
+            plans.push(Plan { length, network });
         }
         let (row, dim) = sizes;
         Ok(WordNetwork { plans, row, dim })
@@ -81,25 +78,28 @@ impl WordNetwork {
                 found: rows.len(),
             });
         };
-        let mut states = plan
-            .run(rows, words, self.row)
-            .map_err(|e| EngineError::Run(format!("{e:#}")))?;
+        let mut states = plan.run(rows, words, self.row)?;
+        if states.len() != plan.length * self.dim {
+            let found = states.len();
+            return Err(EngineError::Run(format!(
+                "{found} values of states for {} words of {}",
+                plan.length, self.dim
+            )));
+        }
         states.truncate(words * self.dim);
         Ok(states)
     }
 }
 
 impl Plan {
-    fn run(&self, rows: &[f32], words: usize, row: usize) -> TractResult<Vec<f32>> {
+    fn run(&self, rows: &[f32], words: usize, row: usize) -> Result<Vec<f32>, EngineError> {
         let mut padded = rows.to_vec();
         padded.resize(self.length * row, 0.0);
         let mut mask = vec![0.0; words];
         mask.resize(self.length, NOTHING);
-        let rows = Tensor::from_shape(&[1, self.length, row], &padded)?;
-        let mask = Tensor::from_shape(&[1, 1, 1, self.length], &mask)?;
-        let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
-        let outputs = runner.run(tvec!(rows.into(), mask.into()))?;
-        Ok(outputs[0].try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
+        let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        let outputs = network.run(&[padded, mask])?;
+        Ok(outputs.into_iter().next().unwrap_or_default())
     }
 }
 
@@ -140,44 +140,33 @@ fn dimensions(tensor: &mut ValueInfoProto) -> impl Iterator<Item = &mut Value> {
     dimensions.filter_map(|dimension| dimension.value.as_mut())
 }
 
-/// Widths of rows and states; the error is a sentence.
-fn contract(model: &TypedModel, length: usize) -> Result<(usize, usize), String> {
-    let shapes = |facts: Vec<TractResult<&TypedFact>>| -> Result<Vec<Vec<usize>>, String> {
-        let shape = |fact: TractResult<&TypedFact>| {
-            let fact = fact.map_err(|e| e.to_string())?;
-            let shape = fact.shape.as_concrete().map(<[usize]>::to_vec);
-            shape.ok_or_else(|| format!("there is a tensor of the open shape {:?}", fact.shape))
-        };
-        facts.into_iter().map(shape).collect()
+/// Name and sizes of a tensor; an open size is `None`.
+fn described(tensor: &ValueInfoProto) -> (String, Vec<Option<usize>>) {
+    let size = |value: &mut Value| match value {
+        Value::DimValue(size) => usize::try_from(*size).ok(),
+        Value::DimParam(_) => None,
     };
-    let inputs = shapes(
-        (0..model.inputs.len())
-            .map(|n| model.input_fact(n))
-            .collect(),
-    )?;
-    let outputs = shapes(
-        (0..model.outputs.len())
-            .map(|n| model.output_fact(n))
-            .collect(),
-    )?;
-    let names: Vec<&str> = model
-        .inputs
-        .iter()
-        .map(|outlet| model.node(outlet.node).name.as_str())
-        .collect();
-    match (&names[..], &inputs[..], &outputs[..]) {
-        (["rows", "mask"], [rows, mask], [states])
-            if rows.len() == 3
-                && rows[..2] == [1, length]
-                && mask[..] == [1, 1, 1, length]
-                && states.len() == 3
-                && states[..2] == [1, length] =>
-        {
-            Ok((rows[2], states[2]))
-        }
-        _ => Err(format!(
-            "inputs {names:?} of {inputs:?} and outputs of {outputs:?}; they should be `rows` [1, {length}, row], `mask` \
-             [1, 1, 1, {length}] and [1, {length}, dim]"
-        )),
+    let mut tensor = tensor.clone();
+    let sizes = dimensions(&mut tensor).map(size).collect();
+    (tensor.name, sizes)
+}
+
+/// Widths of rows and states; the error is a sentence.
+fn contract(graph: Option<&GraphProto>, length: usize) -> Result<(usize, usize), String> {
+    let graph = graph.ok_or("has no graph")?;
+    let inputs: Vec<_> = graph.input.iter().map(described).collect();
+    let outputs: Vec<_> = graph.output.iter().map(described).collect();
+    let (one, words) = (Some(1), Some(length));
+    if let ([(rows, row_sizes), (mask, mask_sizes)], [(_, states)]) = (&inputs[..], &outputs[..])
+        && (rows.as_str(), mask.as_str()) == ("rows", "mask")
+        && mask_sizes[..] == [one, one, one, words]
+        && let ([a, b, Some(row)], [c, d, Some(dim)]) = (&row_sizes[..], &states[..])
+        && [*a, *b, *c, *d] == [one, words, one, words]
+    {
+        return Ok((*row, *dim));
     }
+    Err(format!(
+        "inputs {inputs:?} and outputs {outputs:?}; they should be `rows` [1, {length}, row], `mask` \
+         [1, 1, 1, {length}] and [1, {length}, dim]"
+    ))
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use vocar_inference::{AcousticModel, Bundle};
 use vocar_speech::dictation::{Dictation, DictationConfig, LexiconTree, NGram, acoustic_scores};
 use vocar_speech::lexicon::Lexicon;
-use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 
 /// Recordings that a setting is tried on.
@@ -165,7 +164,7 @@ fn listen(
     for line in text.lines().skip(1) {
         let mut columns = line.split('\t');
         let (path, said) = (columns.next().unwrap_or(""), columns.next().unwrap_or(""));
-        let samples = samples(&folder.join(path))?;
+        let samples = AudioSource::open(&folder.join(path))?.whole()?;
         let started = Instant::now();
         let rows = acoustic_scores(bundle, model, &samples)?;
         acoustic += started.elapsed();
@@ -177,17 +176,6 @@ fn listen(
         });
     }
     Ok((heard, acoustic))
-}
-
-fn samples(path: &Path) -> Outcome<Vec<f32>> {
-    let mut source = AudioSource::open(path)?;
-    let mut resampler = Resampler::new(source.rate())?;
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk()? {
-        resampler.push(chunk, &mut samples)?;
-    }
-    resampler.flush(&mut samples)?;
-    Ok(samples)
 }
 
 fn decode(search: &mut Dictation, heard: &[Heard], each: bool) -> Errors {

@@ -22,7 +22,6 @@ use vocar_speech::event::{Hypothesis, Recognition, SpeechEvent};
 use vocar_speech::grammar::WordGraph;
 use vocar_speech::lexicon::Lexicon;
 use vocar_speech::recogniser::{Mode, Recogniser, RecogniserConfig};
-use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 
 const USAGE: &str = "usage: evidence BUNDLE SENTENCES MANIFEST [KEY=VALUE …]";
@@ -89,13 +88,7 @@ fn recognise(
     path: &Path,
     mode: Mode,
 ) -> Result<Vec<Recognition>, Box<dyn Error>> {
-    let mut source = AudioSource::open(path)?;
-    let mut resampler = Resampler::new(source.rate())?;
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk()? {
-        resampler.push(chunk, &mut samples)?;
-    }
-    resampler.flush(&mut samples)?;
+    let mut samples = AudioSource::open(path)?.whole()?;
     samples.resize(samples.len() + 16_000, 0.0);
     let mut found = Vec::new();
     let mut sink = |event| match event {

@@ -11,7 +11,6 @@ use std::path::Path;
 
 use vocar_inference::Bundle;
 use vocar_speech::frontend::{FeatureSpec, LogMel};
-use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(folder) => FeatureSpec::from(&Bundle::open(Path::new(&folder))?.manifest().features),
         None => FeatureSpec::default(),
     };
-    let samples = read_whole(Path::new(&recording))?;
+    let samples = AudioSource::open(Path::new(&recording))?.whole()?;
     let mut features = Vec::new();
     LogMel::new(&spec)?.push(&samples, &mut features);
     let bytes: Vec<u8> = features
@@ -30,15 +29,4 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     std::io::stdout().write_all(&bytes)?;
     Ok(())
-}
-
-fn read_whole(recording: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
-    let mut source = AudioSource::open(recording)?;
-    let mut resampler = Resampler::new(source.rate())?;
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk()? {
-        resampler.push(chunk, &mut samples)?;
-    }
-    resampler.flush(&mut samples)?;
-    Ok(samples)
 }

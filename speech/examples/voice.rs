@@ -9,19 +9,12 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 use vocar_speech::vad::{FRAME, VadConfig, VoiceActivity};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: voice RECORDING")?;
-    let mut source = AudioSource::open(Path::new(&path))?;
-    let mut resampler = Resampler::new(source.rate())?;
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk()? {
-        resampler.push(chunk, &mut samples)?;
-    }
-    resampler.flush(&mut samples)?;
+    let samples = AudioSource::open(Path::new(&path))?.whole()?;
     let mut voice = VoiceActivity::new(VadConfig::default())?;
     let mut computing = Duration::ZERO;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

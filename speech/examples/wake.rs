@@ -15,10 +15,9 @@ use vocar_inference::{AcousticModel, AcousticSession, Bundle};
 use vocar_speech::decoder::Background;
 use vocar_speech::frontend::{FeatureSpec, LogMel};
 use vocar_speech::lexicon::Lexicon;
-use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 use vocar_speech::vad::{FRAME, VadConfig, VadEvent, VoiceActivity};
-use vocar_speech::wake::{PAUSE_AFTER, WakeConfig, WakeSpotter};
+use vocar_speech::wake::{PAUSE_AFTER, Spotted, WakeConfig, WakeSpotter, Words};
 
 const PRE_ROLL: usize = 4800;
 /// Scores of one phrase closer than this are one alarm, seconds.
@@ -66,7 +65,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for line in std::fs::read_to_string(manifest)?.lines().skip(1) {
         let path = line.split('\t').next().unwrap_or(line);
-        for peak in ear.peaks(&read(Path::new(path))?, floor)? {
+        let peaks = ear.peaks(&read(Path::new(path))?, floor)?;
+        for peak in peaks.iter().filter(|peak| peak.score >= floor) {
             let phrase = &ear.spotter.config().phrases[peak.phrase];
             writeln!(out, "{path}\t{phrase}\t{:.2}\t{:.3}", peak.end, peak.score)?;
         }
@@ -75,13 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn read(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
-    let mut source = AudioSource::open(path)?;
-    let mut resampler = Resampler::new(source.rate())?;
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk()? {
-        resampler.push(chunk, &mut samples)?;
-    }
-    resampler.flush(&mut samples)?;
+    let mut samples = AudioSource::open(path)?.whole()?;
     samples.resize(samples.len() + 16_000, 0.0);
     Ok(samples)
 }
@@ -142,7 +136,10 @@ impl Ear {
             frame: (spec.hop * model.acoustic().subsampling) as f64 / f64::from(spec.sample_rate),
             front: LogMel::new(&spec)?,
             session: model.session(),
-            spotter: WakeSpotter::new(&lexicon, &background, config)?,
+            spotter: match Words::load(bundle, &lexicon)? {
+                Some(words) => WakeSpotter::new(&lexicon, &background, config)?.against(&words),
+                None => WakeSpotter::new(&lexicon, &background, config)?,
+            },
         })
     }
 
@@ -174,12 +171,12 @@ impl Ear {
                     continue;
                 }
                 self.spotter.step(row);
-                judge(&self.spotter, seconds, floor, peaks);
+                judge(&mut self.spotter, seconds, floor, peaks);
             }
         }
         for _ in 0..PAUSE_AFTER {
             self.spotter.rest();
-            judge(&self.spotter, seconds, floor, peaks);
+            judge(&mut self.spotter, seconds, floor, peaks);
         }
         Ok(())
     }
@@ -187,25 +184,36 @@ impl Ear {
 
 /// Keeps what a spotter makes of the phrases that ended some frames ago. `seconds`: since when it listens, and how long a
 /// frame is.
-fn judge(spotter: &WakeSpotter, seconds: (f64, f64), floor: f32, peaks: &mut Vec<Peak>) {
-    let config = spotter.config();
-    for ended in spotter.endings() {
-        let score = ended.score(config);
-        if score >= floor && ended.worst_word >= config.word_threshold {
-            let end = seconds.0 + f64::from(ended.end) * seconds.1;
-            let phrase = ended.phrase;
+fn judge(spotter: &mut WakeSpotter, seconds: (f64, f64), floor: f32, peaks: &mut Vec<Peak>) {
+    let config = spotter.config().clone();
+    let most = spotter.most_from_words();
+    let hopeful = |ended: &Spotted| {
+        ended.score(&config) + most >= floor && ended.worst_word >= config.word_threshold
+    };
+    let endings: Vec<Spotted> = spotter.endings().copied().filter(hopeful).collect();
+    for ended in endings {
+        let end = seconds.0 + f64::from(ended.end) * seconds.1;
+        let phrase = ended.phrase;
+        let known = known(peaks, phrase, end).map_or(floor, |peak| peak.score);
+        if ended.score(&config) + most > known {
+            let score = spotter.weigh(ended).score(&config);
             keep(peaks, Peak { phrase, end, score });
         }
     }
 }
 
-/// Adds a score, or replaces one of the same phrase less than [`APART`] before that is lower.
-fn keep(peaks: &mut Vec<Peak>, new: Peak) {
-    let known = peaks
+/// The score of a phrase less than [`APART`] before.
+fn known(peaks: &mut [Peak], phrase: usize, end: f64) -> Option<&mut Peak> {
+    peaks
         .iter_mut()
         .rev()
-        .take_while(|peak| new.end - peak.end < 2.0 * APART)
-        .find(|peak| peak.phrase == new.phrase && new.end - peak.end < APART);
+        .take_while(|peak| end - peak.end < 2.0 * APART)
+        .find(|peak| peak.phrase == phrase && end - peak.end < APART)
+}
+
+/// Adds a score, or replaces one of the same phrase less than [`APART`] before that is lower.
+fn keep(peaks: &mut Vec<Peak>, new: Peak) {
+    let known = known(peaks, new.phrase, new.end);
     match known {
         Some(known) if known.score >= new.score => {}
         Some(known) => *known = new,

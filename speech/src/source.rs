@@ -1,16 +1,18 @@
 //! Recorded audio: WAV, FLAC and Ogg Opus files, and the same or raw samples on standard input.
 //!
 //! What a stream holds is told from its first bytes, never from a file's name. Audio comes out as mono chunks at the
-//! recording's own rate; [`crate::resample`] brings it to 16 kHz.
+//! recording's own rate; [`crate::resample`] brings it to 16 kHz, as [`AudioSource::whole`] does for a whole recording.
 
 mod container;
 mod error;
 mod input;
 mod opus;
 mod raw;
+mod whole;
 
 pub use error::SourceError;
 pub use input::{InputFormat, InputFormatError, RawShape};
+pub use whole::RecordingError;
 
 use std::fs::File;
 use std::io::{BufReader, Read};

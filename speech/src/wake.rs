@@ -4,13 +4,15 @@
 //! phone loop's score there. At its end it is compared with the phone loop, which has heard the same frames. Any
 //! phrase that can be pronounced will do; nothing is trained for it.
 //!
-//! Four things count, in nats: how much better than the phone loop the phrase explains its frames; how surely the network
+//! Five things count, in nats: how much better than the phone loop the phrase explains its frames; how surely the network
 //! heard the worse half of its phones (a false alarm often has most of the phrase right and the rest entirely wrong);
-//! whether a pause comes before it, since people who address somebody begin to speak; and whether one follows, since
-//! many then wait for an answer. A phrase that is sure enough without a pause after it is reported at once, so that its
-//! command may follow in the same breath; any other when the time of that pause is over.
+//! whether a pause comes before it, since people who address somebody begin to speak; whether one follows, since
+//! many then wait for an answer; and, where there are [`Words`], whether words with the phrase among them explain what was
+//! said there better than any other words. The last is a short search, made only for candidates that it can still decide.
+//! A phrase is reported 300 ms after its end, or at the end of voice; its command may have begun by then.
 
 mod chain;
+mod words;
 
 use std::ops::Range;
 
@@ -18,9 +20,9 @@ use crate::decoder::{Background, BackgroundSearch};
 use crate::lexicon::{Lexicon, Unpronounceable};
 use crate::phones::Unit;
 use chain::{Chain, Frame};
+use words::Rivals;
+pub use words::Words;
 
-/// A better ending of the same phrase is awaited for this many frames before it is reported.
-const PATIENCE: u32 = 3;
 /// Gains that differ by no more than this, nats, are level.
 const FLAT: f32 = 0.01;
 /// A pause is looked for in so many frames before the phrase.
@@ -49,6 +51,10 @@ pub struct WakeConfig {
     pub pause_weight: f32,
     /// The same for the time from 120 to 300 ms after it.
     pub pause_after_weight: f32,
+    /// Weight of the advantage over other words, where there are any.
+    pub word_weight: f32,
+    /// An advantage beyond this counts no more, nats.
+    pub word_limit: f32,
     /// The phone loop's log probabilities are multiplied by this.
     pub background_scale: f32,
 }
@@ -57,12 +63,14 @@ impl Default for WakeConfig {
     fn default() -> Self {
         WakeConfig {
             phrases: Vec::new(),
-            threshold: 1.2,
-            threshold_per_phone: -1.8,
+            threshold: 7.9,
+            threshold_per_phone: -2.1,
             word_threshold: -0.5,
             fit_weight: 4.0,
             pause_weight: 3.0,
             pause_after_weight: 2.0,
+            word_weight: 0.6,
+            word_limit: 20.0,
             background_scale: 1.0,
         }
     }
@@ -85,6 +93,9 @@ pub struct Spotted {
     pub fit: f32,
     /// Mean log posterior of silence after it, from -5 to 0; -5 as long as that time is not over.
     pub pause_after: f32,
+    /// By how much words with the phrase among them explain it and what is around it better than any words, nats; nothing
+    /// as long as they were not asked.
+    pub advantage: Option<f32>,
 }
 
 impl Spotted {
@@ -96,7 +107,16 @@ impl Spotted {
 
     /// What is compared with the threshold, nats.
     pub fn score(&self, config: &WakeConfig) -> f32 {
-        self.gain() + config.fit_weight * self.fit + config.pause_after_weight * self.pause_after
+        let advantage = self.advantage.unwrap_or(0.0).min(config.word_limit);
+        self.gain()
+            + config.fit_weight * self.fit
+            + config.pause_after_weight * self.pause_after
+            + config.word_weight * advantage
+    }
+
+    /// Whether it is the same stretch of the same phrase.
+    fn is_where(&self, other: &Spotted) -> bool {
+        (self.phrase, self.begin, self.end) == (other.phrase, other.begin, other.end)
     }
 }
 
@@ -112,7 +132,9 @@ pub struct WakeSpotter {
     frame: u32,
     /// The best way to each phrase that ends with each of the newest frames: a ring of rows, one column a phrase.
     endings: Vec<Option<Spotted>>,
-    candidate: Option<Spotted>,
+    rivals: Option<Rivals>,
+    /// The candidate that was last weighed against them.
+    weighed: Option<Spotted>,
 }
 
 impl WakeSpotter {
@@ -138,8 +160,15 @@ impl WakeSpotter {
             background,
             chains,
             frame: 0,
-            candidate: None,
+            rivals: None,
+            weighed: None,
         })
+    }
+
+    /// The same spotter, which weighs candidates against these words, too.
+    pub fn against(mut self, words: &Words) -> WakeSpotter {
+        self.rivals = Some(Rivals::new(words, 2 * self.background.units()));
+        self
     }
 
     /// What the spotter was told to do.
@@ -154,7 +183,10 @@ impl WakeSpotter {
         self.silence.fill(0.0);
         self.endings.fill(None);
         self.frame = 0;
-        self.candidate = None;
+        self.weighed = None;
+        if let Some(rivals) = &mut self.rivals {
+            rivals.reset();
+        }
     }
 
     /// Least score of a phrase, nats, for the shortest way to say it: the more phones, the less is reached by chance.
@@ -197,8 +229,10 @@ impl WakeSpotter {
                 *known = Some(ended);
             }
         }
+        if let Some(rivals) = &mut self.rivals {
+            rivals.hear(row);
+        }
         self.pass(self.posteriors[Unit::SIL.index()]);
-        self.choose();
         self.report()
     }
 
@@ -245,29 +279,27 @@ impl WakeSpotter {
         }
     }
 
-    /// Reports what was given enough time.
+    /// Reports a phrase that is sure now that the time of the pause after it is over.
     fn report(&mut self) -> Option<Spotted> {
-        let spotted = self.waited_for().or_else(|| {
-            self.candidate
-                .take_if(|known| self.frame >= known.end + PATIENCE)
-        });
-        if spotted.is_some() {
-            self.chains.iter_mut().for_each(Chain::clear);
-            self.endings.fill(None);
-            self.candidate = None;
-        }
-        spotted
+        let oldest = self.frame.checked_sub(PAUSE_AFTER as u32)?;
+        let spotted = self.ended(oldest).find_map(|slot| self.judge(slot))?;
+        self.chains.iter_mut().for_each(Chain::clear);
+        self.endings.fill(None);
+        Some(spotted)
     }
 
-    /// A phrase that the pause after it has made sure: the best of its endings since, for the one that was judged may
-    /// have come before the end of its last phone.
-    fn waited_for(&self) -> Option<Spotted> {
-        let sure = *self.endings().find(|ended| self.sure(ended))?;
+    /// The phrase whose ending is in this slot, if it is sure: the best of its endings since, for the one that is judged
+    /// may have come before the end of its last phone.
+    fn judge(&mut self, slot: usize) -> Option<Spotted> {
+        let ended = self.endings[slot]?;
+        if !self.hopeful(&ended) {
+            return None;
+        }
         let phrases = self.config.phrases.len();
-        let since = self.endings.iter().skip(sure.phrase).step_by(phrases);
-        since
+        let since = self.endings.iter().skip(ended.phrase).step_by(phrases);
+        let best = since
             .flatten()
-            .filter(|ended| ended.end >= sure.end)
+            .filter(|other| other.end >= ended.end)
             .copied()
             .max_by(|one, other| {
                 let level = (one.gain() - other.gain()).abs() <= FLAT;
@@ -276,7 +308,44 @@ impl WakeSpotter {
                 } else {
                     one.gain().total_cmp(&other.gain())
                 }
-            })
+            })?;
+        let best = self.weigh(best);
+        let judged = Spotted {
+            advantage: best.advantage,
+            ..ended
+        };
+        self.sure(&judged).then_some(best)
+    }
+
+    /// The same candidate with its advantage over other words, if there are any; for measuring.
+    pub fn weigh(&mut self, candidate: Spotted) -> Spotted {
+        let Some(rivals) = &mut self.rivals else {
+            return candidate;
+        };
+        if let Some(known) = self.weighed.filter(|known| known.is_where(&candidate)) {
+            return Spotted {
+                advantage: known.advantage,
+                ..candidate
+            };
+        }
+        let ways = self
+            .chains
+            .iter()
+            .filter(|way| way.phrase == candidate.phrase);
+        let advantage = rivals.advantage(ways, candidate.begin, candidate.end);
+        let weighed = Spotted {
+            advantage: Some(advantage),
+            ..candidate
+        };
+        self.weighed = Some(weighed);
+        weighed
+    }
+
+    /// The most that other words may add to a score, nats.
+    pub fn most_from_words(&self) -> f32 {
+        self.rivals
+            .as_ref()
+            .map_or(0.0, |_| self.config.word_weight * self.config.word_limit)
     }
 
     fn sure(&self, ended: &Spotted) -> bool {
@@ -284,20 +353,10 @@ impl WakeSpotter {
             && ended.worst_word >= self.config.word_threshold
     }
 
-    /// Keeps the best of the newest endings that are sure enough without a pause.
-    fn choose(&mut self) {
-        for slot in self.ended(self.frame) {
-            let Some(ended) = self.endings[slot] else {
-                continue;
-            };
-            if self.sure(&ended)
-                && self
-                    .candidate
-                    .is_none_or(|known| ended.gain() >= known.gain() - FLAT)
-            {
-                self.candidate = Some(ended);
-            }
-        }
+    /// Whether it may become sure.
+    fn hopeful(&self, ended: &Spotted) -> bool {
+        ended.score(&self.config) + self.most_from_words() >= self.threshold(ended.phrase)
+            && ended.worst_word >= self.config.word_threshold
     }
 }
 
@@ -320,6 +379,7 @@ fn posteriors(row: &[f32], units: &mut [f32]) {
 mod tests {
     use super::*;
     use crate::decoder::synthetic::{Noise, lexicon, say, scores};
+    use crate::dictation::synthetic::uniform;
 
     fn spotter(lexicon: &Lexicon, change: impl FnOnce(&mut WakeConfig)) -> WakeSpotter {
         // Among forty phones of equal probability one phone is a surprise of 3.7 nats; a learnt bigram asks for less.
@@ -483,6 +543,58 @@ mod tests {
             let found = heard(&mut spotter, &rows, lexicon.phones().len());
             assert_eq!(found.len(), wanted, "{threshold} {after}: {found:?}");
         }
+    }
+
+    /// Words that sound a little like "computer", and some that do not.
+    const WORDS: [&str; 8] = [
+        "commuter", "come", "pewter", "what", "time", "is", "it", "my",
+    ];
+
+    #[test]
+    fn other_words_that_explain_the_sound_better_keep_a_phrase_from_waking() {
+        let lexicon = lexicon();
+        let units = lexicon.phones().len();
+        let words = Words::new(uniform(&WORDS), &lexicon);
+        let mut noise = Noise(43);
+        for (sentence, alone, weighed) in [
+            ("is my commuter it", 1, 0),
+            ("is my computer it", 1, 1),
+            ("what time is it", 0, 0),
+        ] {
+            let said = say(&lexicon, sentence, &mut noise);
+            let rows = scores(&said.phones, units, 6.0, 1.0, &mut noise);
+            let lax = |config: &mut WakeConfig| {
+                config.phrases = vec!["computer".into()];
+                config.threshold = -32.0;
+                config.word_threshold = -5.0;
+                config.word_weight = 4.0;
+            };
+            let found = heard(&mut spotter(&lexicon, lax), &rows, units);
+            assert_eq!(found.len(), alone, "{sentence} without words: {found:?}");
+            let found = heard(&mut spotter(&lexicon, lax).against(&words), &rows, units);
+            assert_eq!(found.len(), weighed, "{sentence} against words: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_advantage_over_words_is_what_the_phrase_saves_them() {
+        let lexicon = lexicon();
+        let units = lexicon.phones().len();
+        let words = Words::new(uniform(&WORDS), &lexicon);
+        let mut noise = Noise(47);
+        let mut advantage = |sentence: &str, word: usize| {
+            let said = say(&lexicon, sentence, &mut noise);
+            let rows = scores(&said.phones, units, 6.0, 1.0, &mut noise);
+            let mut rivals = Rivals::new(&words, 2 * units);
+            rows.chunks(2 * units).for_each(|row| rivals.hear(row));
+            let ways = Chain::spell(&lexicon, 0, "computer").unwrap();
+            let (begin, end) = said.words[word];
+            rivals.advantage(ways.iter(), begin, end)
+        };
+        let said = advantage("what time is computer it", 3);
+        assert!(said > 10.0, "{said}");
+        let other = advantage("what time is commuter it", 3);
+        assert!(other < 0.0, "{other}");
     }
 
     #[test]

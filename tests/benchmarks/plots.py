@@ -11,6 +11,8 @@ Needs numpy and matplotlib. Every plot is drawn whose data are there; for the ot
 * `wake-det.png`: `wake-det.json` in RESULTS, written by the wake phrase benchmark:
   {"phrases": {"athena": {"points": [{"threshold": 0.5, "false_alarms_per_hour": 0.1, "missed": 0.08}, …]}, …}};
   the key "phrases" may also be left out
+* `compression.png`: `compression.json` in RESULTS, written by `vocar-compress report … --recognise … --json`:
+  {"rows": [{"name": "f32", "bytes": 9951728, "median_ms": 1.8, "recognition": {"accepted_right": 0.97} or null}, …]}
 * `vad-roc.png`: `vad-roc.json` in RESULTS, written by `vad.py`: {"auc": 0.96, "points": [{"false": 0.1, "true": 0.9}, …]}
 """
 
@@ -52,7 +54,7 @@ def load(path):
     if not path.exists():
         raise Missing(f"{path.name} is not there")
     found = json.loads(path.read_text(encoding="utf-8"))
-    return found.get("result", found)
+    return found.get("result", found) if isinstance(found, dict) else {"rows": found}
 
 
 def outcomes(work, *names):
@@ -227,7 +229,37 @@ def vad_roc(work, results, figure):
     axes.set_title(f"Voice activity in noise, area {data['auc']:.3f}", fontsize=11)
 
 
+def compression(_work, results, figure):
+    """File, step and recognition of each network side by side; the divergence where nothing was recognised."""
+    path = results / "compression.json"
+    rows = load(path).get("rows", [])
+    if not rows:
+        raise Missing(f"{path.name} has no rows")
+    if all(row["recognition"] for row in rows):
+        rated = ("sentences accepted and right, %", [100 * row["recognition"]["accepted_right"] for row in rows])
+    else:
+        rated = ("divergence from f32, nats a frame", [row["divergence"] for row in rows])
+    places = range(len(rows))
+    left, middle, right = figure.subplots(1, 3, sharey=True)
+    for axes, colour, title, values in (
+        (left, BLUE, "file, MB", [row["bytes"] / 1e6 for row in rows]),
+        (middle, ORANGE, "median step, ms", [row["median_ms"] for row in rows]),
+    ):
+        bars = axes.barh(places, values, color=colour, height=0.6)
+        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+        axes.set_xlabel(title)
+        axes.margins(x=0.2)
+        axes.set_axisbelow(True)
+    title, values = rated
+    right.plot(values, places, "o", color=GREEN)
+    right.margins(x=0.15)
+    right.set_xlabel(title)
+    left.set_yticks(places, [row["name"] for row in rows])
+    left.invert_yaxis()
+
+
 PLOTS = {
+    "compression": (compression, (10.0, 4.4)),
     "noise": (noise, (6.4, 4.0)),
     "reliability": (reliability, (6.4, 5.2)),
     "rejection": (rejection, (8.0, 4.0)),

@@ -208,3 +208,25 @@ def test_word_errors_come_out_of_the_table():
         "",
     ]
     assert words.rates([*lines, "| other | 1 | 2 | 3.0 % |"]) == {"librispeech-test": 0.158}
+
+
+def test_smaller_networks_are_drawn_where_they_were_measured(tmp_path):
+    def drawn(rows):
+        (tmp_path / "compression.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+        figure = plots.pyplot.figure()
+        plots.compression(None, tmp_path, figure)
+        size, step, rated = figure.axes
+        widths = [[bar.get_width() for bar in axes.patches] for axes in (size, step)]
+        points = rated.lines[0].get_xdata().tolist()
+        plots.pyplot.close(figure)
+        return rated.get_xlabel(), *widths, points
+
+    row = {"name": "f32", "bytes": 8_000_000, "median_ms": 2.0, "divergence": 0.0, "recognition": None}
+    small = row | {"name": "int8", "bytes": 2_000_000, "divergence": 0.01}
+    label, sizes, steps, points = drawn([row, small])
+    assert label.startswith("divergence") and points == [0.0, 0.01]
+    assert sizes == [8.0, 2.0] and steps == [2.0, 2.0]
+    label, _, _, points = drawn([row | {"recognition": {"accepted_right": 0.97}}])
+    assert label.startswith("sentences") and points == [pytest.approx(97.0)]
+    with pytest.raises(plots.Missing):
+        drawn([])

@@ -41,6 +41,8 @@ sys.path.insert(0, str(ROOT))
 PHRASES = ("athena", "amelia", "computer")
 RATE_WANTED = 0.1
 FLOOR = -40.0
+#: No threshold is as low; what stays below need not be weighed against other words.
+FLOOR_DEV = -25.0
 
 
 def unpack(speech, folder, name):
@@ -115,8 +117,8 @@ def development(speech, work):
             yield base / f"{row[1]}-dev" / f"{row[0]}.opus", words(row[6])
 
 
-def alarms(phrases, rows, work, bundle):
-    """For each phrase the scores of each recording."""
+def alarms(phrases, rows, work, bundle, floor=FLOOR):
+    """For each phrase the scores of each recording, those of at least `floor`."""
     (work / "wake-phrases.txt").write_text("\n".join(phrases) + "\n", encoding="utf-8")
     listed = "\n".join(["path", *(str(path) for path, _ in rows)])
     (work / "wake-manifest.tsv").write_text(listed + "\n", encoding="utf-8")
@@ -124,7 +126,7 @@ def alarms(phrases, rows, work, bundle):
     subprocess.run(build, check=True, cwd=ROOT)
     command = [ROOT / "target/release/examples/wake", bundle, work / "wake-phrases.txt", work / "wake-manifest.tsv"]
     found = collections.defaultdict(lambda: collections.defaultdict(list))
-    with subprocess.Popen([*command, str(FLOOR)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, str(floor)], stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             path, phrase, end, score = line.rstrip("\n").split("\t")
             found[phrase][path].append((float(score), float(end)))
@@ -218,14 +220,14 @@ def choose(speech, work, bundle):
     length = {word: min(map(len, said)) for word, said in ways.items()}
     phrases = sorted(word for word, said in ways.items() if length[word] >= 5 and max(map(len, said)) <= 9)
     phones = {path: [p for word in text for p in ways[word][0]] for path, text in rows}
-    found = alarms(phrases, rows, work, bundle)
+    found = alarms(phrases, rows, work, bundle, FLOOR_DEV)
     positives, negatives = collections.defaultdict(list), collections.defaultdict(list)
     for phrase in phrases:
         for path, text in rows:
             heard = [s for s, _ in found[phrase][str(path)]]
             if phrase in text:
-                positives[length[phrase]].append(max(heard, default=FLOOR))
-            elif heard and max(heard) > -25 and min(near(said, phones[path]) for said in ways[phrase]) > 1:
+                positives[length[phrase]].append(max(heard, default=FLOOR_DEV))
+            elif heard and min(near(said, phones[path]) for said in ways[phrase]) > 1:
                 negatives[length[phrase]] += heard
     lengths, thresholds, weights = [], [], []
     for count in sorted(positives):

@@ -6,7 +6,6 @@ use vocar_daemon::event::{Event, EventKind, Reason, Stage, Turn};
 use vocar_daemon::pipeline::{Language, Pipeline, Thresholds};
 use vocar_inference::Precision;
 use vocar_nlu::EntityValue;
-use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 use vocar_tests::{repository, speech_bundle};
 
@@ -38,14 +37,7 @@ fn pipeline_of(settings: &Settings, thresholds: Thresholds) -> Pipeline {
 /// A recording at 16 kHz.
 fn samples(name: &str) -> Vec<f32> {
     let path = repository().join("tests/recordings").join(name);
-    let mut source = AudioSource::open(&path).unwrap();
-    let mut resampler = Resampler::new(source.rate()).unwrap();
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk().unwrap() {
-        resampler.push(chunk, &mut samples).unwrap();
-    }
-    resampler.flush(&mut samples).unwrap();
-    samples
+    AudioSource::open(&path).unwrap().whole().unwrap()
 }
 
 fn silence(seconds: f64) -> Vec<f32> {

@@ -4,8 +4,8 @@
     python -m training.nlu.evaluate --checkpoint data/nlu/run/best.pt --split test --json nlu.json
 
 How sure an intent is: 1 / (1 + exp(-(slope * x + offset))), x the log-odds of the likeliest intent that is in scope.
-A sentence below `threshold` is taken as out of scope; it is chosen on the development sentences as the highest at which
-at least `RECALL` of those that are out of scope are found.
+A sentence below `threshold` is taken as out of scope. It is the lowest at which at least `RECALL` of the development
+sentences that are out of scope are found, and never below `LEAST`: what is more likely wrong than right is not acted on.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from training.nlu.train import ROOT
 
 #: How much of what is out of scope is to be found on the development sentences.
 RECALL = 0.84
+#: No threshold is lower.
+LEAST = 0.5
 
 
 def odds(intents: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ def main() -> None:
             slope, offset = fitted(odds(scores), right)
             outside = torch.tensor([example.intent == NONE for example in examples])
             chance = (slope * odds(scores) + offset).sigmoid()
-            threshold = float(np.quantile(chance[outside], RECALL)) if outside.any() else 0.0
+            threshold = max(LEAST, float(np.quantile(chance[outside], RECALL)) if outside.any() else 0.0)
             calibration[domain] = {"slope": slope, "offset": offset, "threshold": round(threshold, 4)}
         examples = corpus.of(args.split, domain)
         scores = scoring.logits(model, lookup, examples, cpu)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.nlu.minilm import WIDTH as TEACHER_WIDTH
 from training.nlu.text import BUCKETS, MOST_GRAMS, MOST_WORDS, grams
 
 
@@ -102,18 +101,16 @@ class Head(nn.Module):
 
 
 class Understanding(nn.Module):
-    """An encoder (ours or the teacher) of this width and heads, and while it learns, a map to the teacher's sentence
-    vector."""
+    """An encoder of this width, and a head for each domain: the numbers of its intents and of its tags."""
 
     def __init__(self, encoder: nn.Module, dim: int, labels: dict[str, tuple[int, int]]) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleDict({domain: Head(dim, *sizes) for domain, sizes in labels.items()})
-        self.meaning = nn.Linear(dim, TEACHER_WIDTH)
 
     def parameters_shipped(self) -> int:
         """How many numbers the shipped model has."""
-        return sum(p.numel() for name, p in self.named_parameters() if not name.startswith("meaning."))
+        return sum(p.numel() for p in self.parameters())
 
 
 class Lookup:

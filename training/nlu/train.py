@@ -1,12 +1,10 @@
 """Trains encoder and heads on everything at once, on a GPU or the CPU.
 
-    python -m training.nlu.train --minilm FOLDER --minutes 30
+    python -m training.nlu.train --pretrain 3 --texts data/ngram/text/*.txt --minutes 8 --batch 192
 
-Rows of words begin where the teacher has them (its vector of the word alone, in fewer dimensions), n-grams learn to
-guess them, and while intents and slots are learnt the sentence's state also learns to give the teacher's sentence
-vector. A tuned teacher (`--tuned`, from `training.nlu.teach`) adds its opinion of intents and slots. `last.pt` in the
-output folder goes on where it stopped with `--resume`; `best.pt` is the average of weights that was best on the
-development sentences.
+With `--pretrain` the encoder first guesses hidden words of the training sentences and of `--texts`; then intents and
+slots are learnt. `last.pt` in the output folder goes on where it stopped with `--resume`; `best.pt` is the average of
+weights that was best on the development sentences.
 """
 
 from __future__ import annotations
@@ -25,11 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.nlu import data, minilm, pretrain, scoring
+from training.nlu import data, pretrain, scoring
 from training.nlu.data import DOMAINS, NONE, Corpus, Example
 from training.nlu.model import Config, Encoder, Lookup, Understanding, saved
 from training.nlu.noise import Noise, sound_alikes
-from training.nlu.text import BUCKETS
 
 ROOT = Path(__file__).resolve().parents[2]
 #: How much of a batch comes from each domain.
@@ -49,56 +46,8 @@ def vocabulary(corpus: Corpus, most: int) -> list[str]:
     return sorted(frequent[:most])
 
 
-@torch.no_grad()
-def word_vectors(
-    teacher: minilm.MiniLm, pieces: minilm.WordPieces, words: list[str], size: int, device: torch.device
-) -> Tensor:
-    """The teacher's vectors of words alone in their `size` principal dimensions, [words, size] of variance 0.02."""
-    table = torch.tensor(sentence_vectors(teacher, pieces, words, device)).float()
-    table = table - table.mean(0)
-    _, _, axes = torch.pca_lowrank(table, min(size, len(table)), center=False, niter=4)
-    table = functional.pad(table @ axes, (0, size - axes.shape[1]))
-    return table * (0.15 / table.std())
-
-
-def warm_rows(model: Understanding, lookup: Lookup, words: list[str], vectors: Tensor, steps: int) -> None:
-    """N-grams learn to guess the vectors; what they miss goes into the rows of known words."""
-    encoder = model.encoder
-    numbers, buckets = lookup.rows_of(words)
-    optimiser = torch.optim.Adam([encoder.grams.weight], lr=0.02)
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = 0.02 * (1 - step / steps)
-        chosen = torch.randint(len(words), (2048,))
-        count = (buckets[chosen] < BUCKETS).sum(1, keepdim=True).clamp(min=1)
-        guess = encoder.grams(buckets[chosen]).sum(1) / count
-        loss = functional.mse_loss(guess, vectors[chosen])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    with torch.no_grad():
-        known = numbers > 0
-        count = (buckets[known] < BUCKETS).sum(1, keepdim=True).clamp(min=1)
-        encoder.words.weight[numbers[known]] = vectors[known] - encoder.grams(buckets[known]).sum(1) / count
-
-
-@torch.no_grad()
-def sentence_vectors(
-    teacher: minilm.MiniLm, pieces: minilm.WordPieces, keys: list[str], device: torch.device
-) -> np.ndarray:
-    """The teacher's vectors of sentences, half precision."""
-    teacher = teacher.to(device)
-    order = sorted(range(len(keys)), key=lambda at: len(keys[at]))
-    out = np.zeros((len(keys), minilm.WIDTH), np.float16)
-    for start in range(0, len(order), 256):
-        part = order[start : start + 256]
-        batch, real, _ = pieces.batch([keys[at].split(" ") for at in part])
-        out[part] = teacher.sentence(batch.to(device), real.to(device)).half().cpu().numpy()
-    return out
-
-
 class Trainer:
-    """Model, average, data and what the teacher thinks of them."""
+    """Model, average and data."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
@@ -113,14 +62,11 @@ class Trainer:
         self.labels = {d: (len(self.corpus.intents[d]), len(self.corpus.tags[d])) for d in DOMAINS}
         self.number = {d: {i: n for n, i in enumerate(self.corpus.intents[d])} for d in DOMAINS}
         self.tag_number = {d: {t: n for n, t in enumerate(self.corpus.tags[d])} for d in DOMAINS}
-        self.vectors: dict[str, int] = {}
-        self.table = torch.empty(0)
         self.model, self.lookup = self._network()
         self.model.to(self.device)
         shipped = self.model.parameters_shipped() / 1e6
         print(f"{shipped:.2f} M parameters, { ({d: len(self.train[d]) for d in DOMAINS}) }", flush=True)
         self.average = copy.deepcopy(self.model).eval()
-        self.tuned = self._opinions()
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.02)
         self.step, self.spent, self.best = 0, 0.0, 0.0
         self.drawn: list[list[Example]] = []
@@ -130,8 +76,6 @@ class Trainer:
         args, words = self.args, vocabulary(self.corpus, self.args.vocabulary)
         config = Config(vocabulary=len(words), dim=args.dim, layers=args.layers, heads=args.dim // 32)
         model, lookup = Understanding(Encoder(config), config.dim, self.labels), Lookup(words)
-        if args.minilm is not None:
-            self._warm(model, lookup)
         if args.pretrain > 0 and not args.resume:
             self._pretrain(model, lookup)
         return model, lookup
@@ -145,40 +89,6 @@ class Trainer:
         print(f"pretraining on {len(sentences)} sentences", flush=True)
         mean = pretrain.pretrain(model.encoder, lookup, sentences, self.args.pretrain, seed=self.args.seed)
         print(f"pretrained: {mean:.3f} nats a hidden word", flush=True)
-
-    def _warm(self, model: Understanding, lookup: Lookup) -> None:
-        """Rows and sentence vectors from the teacher; kept in the output folder, as they take a while."""
-        keys = sorted({e.key for d in DOMAINS for e in self.train[d]})
-        self.vectors = {key: at for at, key in enumerate(keys)}
-        path, teacher = self.args.out / "sentence-vectors.npz", None
-        kept = np.load(path) if path.exists() else None
-        if kept is None or list(kept["keys"]) != keys:
-            teacher, pieces = minilm.load(self.args.minilm)
-            np.savez(path, keys=np.array(keys), vectors=sentence_vectors(teacher, pieces, keys, self.device))
-            kept = np.load(path)
-        self.table = torch.tensor(kept["vectors"])
-        if self.args.resume:
-            return
-        teacher, pieces = minilm.load(self.args.minilm)
-        lexicon = {line.split("\t")[0] for line in self.args.lexicon.read_text(encoding="utf-8").splitlines()}
-        words = sorted(lexicon | {word for e in self.corpus.examples["train"] for word in e.words})
-        path = self.args.out / "word-vectors.npz"
-        if not path.exists() or list(np.load(path)["words"]) != words:
-            vectors = word_vectors(teacher, pieces, words, model.encoder.config.row, self.device).numpy()
-            np.savez(path, words=np.array(words), vectors=vectors)
-        warm_rows(model, lookup, words, torch.tensor(np.load(path)["vectors"]), 1500)
-        print("rows warmed", flush=True)
-
-    def _opinions(self) -> dict[str, dict[str, tuple[Tensor, Tensor]]]:
-        """What a tuned teacher thinks of each sentence: logits of intents, and of the tags of its words, by domain."""
-        if self.args.tuned is None:
-            return {}
-        opinions = torch.load(self.args.tuned, weights_only=True)
-        for domain in DOMAINS:
-            same = (opinions[kind][domain] == getattr(self.corpus, kind)[domain] for kind in ("intents", "tags"))
-            if not all(same):
-                raise SystemExit(f"{self.args.tuned}: made for other labels of {domain}; run training.nlu.teach again")
-        return opinions["opinions"]
 
     def draw(self, size: int) -> list[Example]:
         """A batch of examples of like length; over some batches each domain has its share."""
@@ -211,16 +121,8 @@ class Trainer:
             if domain in ("clinc", "car"):
                 loss = loss + self.args.mixed * self._mixed(head, sentence[rows], wanted)
             slots = self._slot_loss(domain, tags, [disturbed[at] for at in rows])
-            if self.tuned:
-                distilled = self._distilled(domain, scores, tags, [(batch[at], disturbed[at]) for at in rows])
-                loss, slots = 0.4 * loss, 0.4 * slots + distilled
             total = total + share * (loss + slots)
             parts[domain] = float(loss.detach() + slots.detach())
-        if len(self.vectors):
-            wanted = self.table[[self.vectors[e.key] for e in batch]].float().to(self.device)
-            far = 1 - functional.cosine_similarity(self.model.meaning(sentence).float(), wanted).mean()
-            total = total + self.args.meaning * far
-            parts["meaning"] = float(far.detach())
         return total, parts
 
     def _mixed(self, head: torch.nn.Module, sentence: Tensor, wanted: Tensor) -> Tensor:
@@ -241,29 +143,6 @@ class Trainer:
             scores.flatten(0, 1), wanted.flatten().to(scores.device), ignore_index=-100, reduction="sum"
         )
         return SLOTS * loss / max(1, int((wanted >= 0).sum()))
-
-    def _distilled(self, domain: str, scores: Tensor, tags: Tensor, sentences: list[tuple[Example, tuple]]) -> Tensor:
-        """How far the heads are from the tuned teacher on the undisturbed sentence."""
-        opinions = [self.tuned[domain][example.key] for example, _ in sentences]
-        intents = torch.stack([intents.float() for intents, _ in opinions]).to(scores.device)
-        hot = 1.5
-        loss = (
-            hot
-            * hot
-            * functional.kl_div(
-                (scores / hot).log_softmax(-1), (intents / hot).log_softmax(-1), reduction="batchmean", log_target=True
-            )
-        )
-        same = [row for row, (example, (words, _)) in enumerate(sentences) if len(words) == len(example.words)]
-        if same:
-            target = torch.nn.utils.rnn.pad_sequence([opinions[row][1].float() for row in same], batch_first=True)
-            target = functional.pad(target, (0, 0, 0, tags.shape[1] - target.shape[1])).to(tags.device)
-            real = torch.tensor([[at < len(sentences[row][0].words) for at in range(tags.shape[1])] for row in same])
-            apart = functional.kl_div(
-                tags[same].log_softmax(-1), target.log_softmax(-1), reduction="none", log_target=True
-            )
-            loss = loss + SLOTS * apart.sum(-1)[real.to(tags.device)].mean()
-        return loss
 
     def run(self) -> None:
         """Trains for the given minutes or steps, measures on the way, keeps the best."""
@@ -340,8 +219,6 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, default=Path("data/nlu"), help="from training.nlu.car_domain")
     parser.add_argument("--everyday", type=Path, default=ROOT / "tests" / "benchmarks" / "car-everyday.tsv")
     parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
-    parser.add_argument("--minilm", type=Path, help="folder of the teacher; without it rows begin at random")
-    parser.add_argument("--tuned", type=Path, help="opinions of a tuned teacher, from training.nlu.teach")
     parser.add_argument("--pretrain", type=float, default=0.0, help="minutes of guessing hidden words first")
     parser.add_argument("--texts", type=Path, nargs="*", default=[], help="sentences for that, one a line")
     parser.add_argument("--out", type=Path, default=Path("data/nlu/run"))
@@ -352,7 +229,6 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--vocabulary", type=int, default=9000)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--meaning", type=float, default=1.0, help="weight of the teacher's sentence vector")
     parser.add_argument("--mixed", type=float, default=0.1, help="weight of what lies between intents")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true")

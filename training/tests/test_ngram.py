@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from training import ngram, ngram_model, ngram_sphinx, ngram_text
+from training import bundle, ngram, ngram_model, ngram_sphinx, ngram_text
 from training.ngram_model import BEGIN, END, UNKNOWN, Model, encode, join
 
 WORDS = ["<s>", "</s>", "<unk>", "a", "b", "c", "d"]
@@ -69,6 +69,7 @@ def test_the_file_holds_what_the_model_says(tmp_path, mixed: Model) -> None:
     size, pairs, triples, length = struct.unpack("<4I", data[8:24])
     assert (size, pairs, triples) == tuple(len(order.keys) for order in model.orders)
     assert data[24 : 24 + length].decode().split("\n") == words
+    assert bundle.read_words(tmp_path / "x.ngram") == words[2:]
     assert len(data) == 24 + length + 5 * 1024 + size * 4 + pairs * 6 + triples * 3
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.nlu import car_domain, data, evaluate, minilm, pretrain, scoring, tensors, train
+from training.nlu import car_domain, data, evaluate, pretrain, scoring, tensors, train
 from training.nlu.export import TOLERANCE, check, graph, load, manifest, write
 from training.nlu.model import Config, Encoder, Lookup, Understanding
 from training.nlu.noise import Noise, cardinal, sound_alikes, spoken
@@ -207,17 +207,6 @@ def test_a_word_that_is_not_known_still_has_a_row_like_its_kin():
     rows = torch.nn.functional.normalize(model.encoder.rows(numbers, buckets))
     assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
     assert int((buckets == BUCKETS).sum()) > 0
-
-
-def test_the_longest_word_piece_wins(tmp_path: Path):
-    pieces = ["[CLS]", "[SEP]", "[UNK]", "turn", "on", "##on", "##ing", "turnon", "'", "s"]
-    model = {"model": {"vocab": {piece: number for number, piece in enumerate(pieces)}}}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(model), encoding="utf-8")
-    found = minilm.WordPieces(tmp_path / "tokenizer.json")
-    assert [found.word(word) for word in ("turnoning", "turn's", "x")] == [[7, 6], [3, 8, 9], [2]]
-    batch, real, starts = found.batch([["turnoning", "on"], ["on"]])
-    assert batch.tolist() == [[0, 7, 6, 4, 1], [0, 4, 1, 0, 0]]
-    assert real.sum().item() == 8 and starts.tolist() == [[1, 3], [1, 0]]
 
 
 def test_paraphrases_are_for_training_or_development_never_both(tmp_path: Path):

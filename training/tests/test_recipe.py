@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import itertools
-import json
 import math
 import os
 import subprocess
@@ -27,7 +25,8 @@ from training.g2p import EXTRA, Model
 from training.model import SUBSAMPLING, AcousticModel, Config, with_chunk
 from training.onnx_graph import streaming
 from training.restore import restore
-from training.train import Trainer, keep_norms
+from training.tests.packs import write_pack
+from training.train import Trainer, arguments, keep_norms
 from training.units import SIL, Lexicon, read_phones
 
 SMALL = Config(columns=12, dim=32, layers=2, heads=2, channels=4, context=16)
@@ -350,24 +349,6 @@ def test_ten_utterances_are_learnt_by_heart_under_both_criteria() -> None:
     assert scoring.by_corpus(rows) == {"ten": 0.0}
 
 
-def write_pack(folder: Path, entries: list[tuple[str, str, str, list[int]]]) -> None:
-    """A pack of (corpus, id, split, units): a unit sounds for a fifth of a second as a chord of its own."""
-    rng = np.random.default_rng(9)
-    sound, lines, at = [], [], 0
-    time = np.arange(3200) / 16_000
-    for corpus, name, split, units in entries:
-        chords = [
-            sum(np.sin(2 * np.pi * 150 * u * k * time) for k in (1, 2, 5)) * 0.2 * min(u, 1) for u in [0, *units, 0]
-        ]
-        samples = np.concatenate(chords) + 0.003 * rng.standard_normal(3200 * (len(units) + 2))
-        entry = {"id": name, "corpus": corpus, "split": split, "speaker": "s", "words": ["w"], "start": at}
-        lines.append(json.dumps(entry | {"length": len(samples), "pronunciations": [[units]]}))
-        sound.append((samples * 20_000).astype(np.int16))
-        at += len(samples)
-    np.concatenate(sound).tofile(folder / "audio.i16")
-    (folder / "index.jsonl").write_text("\n".join(lines) + "\n")
-
-
 def test_a_corpus_is_heard_as_often_as_wanted_and_an_unknown_one_is_refused() -> None:
     items = [Item(name, corpus, "train", "", [], 0, 0, []) for name, corpus in (("1", "a"), ("2", "b"))]
     assert [item.corpus for item in repeated(items, ["b=3"])] == ["a", "b", "b", "b"]
@@ -393,17 +374,15 @@ def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path
     said = {("a", "1"): [1, 2, 3], ("b", "1"): [3, 1], ("a", "2"): [2, 1], ("b", "2"): [1, 3, 2, 3]}
     entries = [(*key, "train", units) for key, units in said.items()]
     write_pack(tmp_path, [*entries, ("a", "3", "dev", [2, 3])])
-    options = {"device": "cpu", "seconds": 10, "rate": 2e-3, "smooth": 0.3, "average": 0.9, "seed": 1, "workers": 1}
-    shape = {"dim": 32, "layers": 1, "expansion": 2, "kernel": 9, "chunk": 4, "delay": 2, "dropout": 0.1}
-    options |= {"keep_norms": False, "strength": ["track=10"], "repeat": ["b=2"], "speeds": [0.9, 1.0]}
-    paths = {"pack": tmp_path, "out": tmp_path, "bundle": BUNDLE, "schedule": ["ce:0.02", "mmi:0.02"]}
-    trainer = Trainer(argparse.Namespace(**shape, future=0, teach=0.8, **options, **paths))
+    options = f"""--device cpu --seconds 10 --average 0.9 --workers 1 --strength track=10 --repeat b=2 --speeds 0.9 1.0
+    --dim 32 --layers 1 --chunk 4 --pack {tmp_path} --out {tmp_path} --schedule ce:0.02 mmi:0.02""".split()
+    trainer = Trainer(arguments().parse_args(options))
     trainer.realign(0.0)
     for item in trainer.train_items:
         own = [unit for unit, _ in item.segments if unit != SIL]
         assert own == said[item.key], "two corpora may number their utterances alike"
     trainer.count_transitions()
-    for number, stage in enumerate(paths["schedule"]):
+    for number, stage in enumerate(trainer.args.schedule):
         kind, minutes = stage.split(":")
         trainer.stage(number, kind, float(minutes))
         report = trainer.report(0.0)
@@ -418,8 +397,8 @@ def test_stages_align_train_and_leave_a_checkpoint_that_evaluates(tmp_path: Path
     assert torch.equal(trainer.model.out.weight, last["out.weight"])
     assert not torch.equal(trainer.average.out.weight, last["out.weight"])
 
-    pupil = Trainer(argparse.Namespace(**shape, future=6, teach=0.8, **options, **paths))
-    pupil.teacher, _ = forced.load(tmp_path / "stage1.pt", pupil.device)
+    pupil = Trainer(arguments().parse_args([*options, "--future", "6"]))
+    pupil.distil(forced.load(tmp_path / "stage1.pt", pupil.device)[0])
     pupil.label_with(pupil.teacher, 0.0)
     pupil.stage(0, "ce", 0.02)
     assert pupil.report(0.0).keys() == {"a"}

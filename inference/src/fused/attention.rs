@@ -1,18 +1,15 @@
 //! Attention of a chunk of frames over itself and cached frames before it.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-
-use tract_onnx::Onnx;
-use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
-use tract_onnx::tract_hir::internal::*;
 
-use super::graph::{Cache, Net, attribute, float, integer, new_node, required, required_float};
-use super::op::{constant, floats, floats_mut, tract_op};
-use super::vector::{self, Strided};
+use super::graph::{
+    Cache, Constants, Net, attribute, float, integer, new_node, required, required_float,
+};
+use super::operator::{Operator, Past, Workspace};
+use super::vector;
+use crate::gemm::{Left, Right, product};
 
-const KIND: &str = "VocarAttention";
+pub(super) const KIND: &str = "VocarAttention";
 
 /// Replaces the chain from queries, keys and values in one tensor to the mixed values: Reshape to heads, Transpose, Split,
 /// scaling, Concat with both caches and Slice of their successors, product, Add of a bias by distance, Softmax, product,
@@ -79,7 +76,7 @@ fn matched(net: &Net, softmax: usize) -> Option<(Vec<usize>, NodeProto)> {
     .iter()
     .all(|tensor| net.users(tensor).is_some_and(|users| users.len() == 1))
         && net.users(output(reshaped)?)?.len() == 1;
-    if as_wanted.contains(&false) || !used_once || width <= chunk || size % 8 != 0 {
+    if as_wanted.contains(&false) || !used_once || width <= chunk || size % 16 != 0 {
         return None;
     }
     let inputs = [input(reshaped, 0)?, keys.state, values.state, bias].map(|name| &**name);
@@ -112,19 +109,23 @@ fn matched(net: &Net, softmax: usize) -> Option<(Vec<usize>, NodeProto)> {
     Some((nodes, new_node(KIND, &inputs, &outputs, attributes)))
 }
 
-pub(super) fn register(onnx: &mut Onnx) {
-    onnx.op_register
-        .insert(KIND, |_: &ParsingContext, node: &NodeProto| {
-            let size = |name| required(node, name).map(|value| value as usize);
-            let shape = Shape {
-                heads: size("heads")?,
-                size: size("size")?,
-                chunk: size("chunk")?,
-                context: size("context")?,
-            };
-            let scale = required_float(node, "scale")?;
-            Ok((expand(Unwired { shape, scale }), vec![]))
-        });
+pub(super) fn build(node: &NodeProto, constants: &Constants) -> Result<Box<dyn Operator>, String> {
+    let size = |name| required(node, name);
+    let shape = Shape {
+        heads: size("heads")?,
+        size: size("size")?,
+        chunk: size("chunk")?,
+        context: size("context")?,
+    };
+    let bias = constants.floats(node, 3)?;
+    if bias.len() != shape.heads * shape.chunk * shape.width() {
+        return Err(format!("{} biases for {shape:?}", bias.len()));
+    }
+    Ok(Box::new(Attention {
+        shape,
+        scale: required_float(node, "scale")?,
+        bias,
+    }))
 }
 
 /// Sizes of an attention: heads of so many columns, a chunk of frames and the frames kept before it.
@@ -149,190 +150,151 @@ impl Shape {
         [1, self.heads, self.context, self.size]
     }
 
-    fn bias(&self) -> [usize; 4] {
-        [1, self.heads, self.chunk, self.width()]
-    }
-
+    /// Frames that are attended to.
     fn width(&self) -> usize {
         self.context + self.chunk
     }
-}
 
-#[derive(Debug, Clone)]
-struct Unwired {
-    shape: Shape,
-    scale: f32,
-}
-
-impl Expansion for Unwired {
-    fn name(&self) -> StaticName {
-        KIND.into()
+    /// The same filled up to what the kernels take.
+    fn padded(&self) -> usize {
+        self.width().next_multiple_of(16)
     }
-
-    fn nboutputs(&self) -> TractResult<usize> {
-        Ok(3)
-    }
-
-    fn rules<'r, 'p: 'r, 's: 'r>(
-        &'s self,
-        s: &mut Solver<'r>,
-        inputs: &'p [TensorProxy],
-        outputs: &'p [TensorProxy],
-    ) -> InferenceResult {
-        check_input_arity(inputs, 4)?;
-        check_output_arity(outputs, 3)?;
-        let dims = |shape: &[usize]| shape.iter().map(|dim| dim.to_dim()).collect::<TVec<TDim>>();
-        s.equals(&inputs[0].shape, dims(&self.shape.input()))?;
-        s.equals(&outputs[0].shape, dims(&self.shape.output()))?;
-        for state in [&inputs[1], &inputs[2], &outputs[1], &outputs[2]] {
-            s.equals(&state.shape, dims(&self.shape.state()))?;
-        }
-        for tensor in inputs.iter().chain(outputs) {
-            s.equals(&tensor.datum_type, f32::datum_type())?;
-        }
-        Ok(())
-    }
-
-    fn wire(
-        &self,
-        prefix: &str,
-        model: &mut TypedModel,
-        inputs: &[OutletId],
-    ) -> TractResult<TVec<OutletId>> {
-        let bias = constant(prefix, model, inputs, 3)?;
-        ensure!(bias.shape() == self.shape.bias(), "{prefix}: odd bias");
-        let op = Attention {
-            shape: self.shape,
-            scale: self.scale,
-            bias,
-        };
-        model.wire_node(prefix, op, &inputs[..3])
-    }
-}
-
-/// Room for the work on one head, shared by all layers of a thread.
-#[derive(Default)]
-struct Scratch {
-    /// Keys and values: the cached ones and the chunk's.
-    joined: [Vec<f32>; 2],
-    /// The keys, a column each.
-    turned: Vec<f32>,
-    weights: Vec<f32>,
-    out: Vec<f32>,
 }
 
 /// softmax(q kᵀ · scale + bias) v for each head, over the cached frames and the chunk's own.
-#[derive(Debug, Clone)]
+///
+/// What it remembers are, for each head, the keys, a column each, and the values, a row each, of so many frames as are
+/// attended to. They go round: a chunk's frames take the place of the oldest, and nothing else moves.
+#[derive(Debug)]
 struct Attention {
     shape: Shape,
     scale: f32,
-    bias: Arc<Tensor>,
+    /// `[heads, chunk, width]`, the oldest frame first.
+    bias: Vec<f32>,
 }
 
 impl Attention {
-    const NAME: &'static str = KIND;
-
-    fn facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let shape = &self.shape;
-        for (input, wanted) in
-            inputs
-                .iter()
-                .zip([&shape.input()[..], &shape.state(), &shape.state()])
-        {
-            ensure!(
-                input.shape.as_concrete() == Some(wanted),
-                "{:?} instead of {wanted:?}",
-                input.shape
-            );
-        }
-        Ok(tvec!(
-            f32::fact(shape.output()),
-            f32::fact(shape.state()),
-            f32::fact(shape.state())
-        ))
+    /// Floats of the keys of a head, and of both.
+    fn parts(&self) -> (usize, usize) {
+        let keys = self.shape.size * self.shape.padded();
+        (keys, keys + self.shape.size * self.shape.width())
     }
 
-    fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        thread_local! {
-            static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// Where a frame lies that is so much younger than the oldest.
+    fn slot(&self, past: &Past, frame: usize) -> usize {
+        (past.oldest + frame) % self.shape.width()
+    }
+}
+
+impl Operator for Attention {
+    fn name(&self) -> &'static str {
+        KIND
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        if input != self.shape.input() {
+            return Err(format!("the input is {input:?} for {:?}", self.shape));
         }
+        Ok(self.shape.output().to_vec())
+    }
+
+    fn states(&self) -> Vec<Vec<usize>> {
+        vec![self.shape.state().to_vec(); 2]
+    }
+
+    fn past(&self) -> Past {
+        Past {
+            values: vec![0.0; self.shape.heads * self.parts().1],
+            oldest: 0,
+        }
+    }
+
+    fn import(&self, states: &[&[f32]], past: &mut Past) {
+        let (Shape { size, context, .. }, (keys, both)) = (self.shape, self.parts());
+        past.oldest = 0;
+        for (head, part) in past.values.chunks_exact_mut(both).enumerate() {
+            let (turned, values) = part.split_at_mut(keys);
+            for frame in 0..context {
+                let at = (head * context + frame) * size;
+                write_column(
+                    turned,
+                    self.shape.padded(),
+                    frame,
+                    &states[0][at..at + size],
+                );
+                values[frame * size..][..size].copy_from_slice(&states[1][at..at + size]);
+            }
+        }
+    }
+
+    fn export(&self, past: &Past, states: &mut [&mut [f32]]) {
+        let (Shape { size, context, .. }, (keys, both)) = (self.shape, self.parts());
+        for (head, part) in past.values.chunks_exact(both).enumerate() {
+            let (turned, values) = part.split_at(keys);
+            for frame in 0..context {
+                let (at, slot) = ((head * context + frame) * size, self.slot(past, frame));
+                let column = turned[slot..].iter().step_by(self.shape.padded());
+                for (kept, value) in states[0][at..at + size].iter_mut().zip(column) {
+                    *kept = *value;
+                }
+                states[1][at..at + size].copy_from_slice(&values[slot * size..][..size]);
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        _: usize,
+        past: &mut Past,
+        out: &mut [f32],
+        work: &mut Workspace,
+    ) {
         let Shape {
             heads,
             size,
             chunk,
             context,
         } = self.shape;
-        let (row, width) = (3 * heads * size, self.shape.width());
-        let padded = width.next_multiple_of(8);
-        let (qkv, bias) = (floats(&inputs[0])?, floats(&self.bias)?);
-        let states = [floats(&inputs[1])?, floats(&inputs[2])?];
-        let mut mixed = Tensor::zero::<f32>(&self.shape.output())?;
-        let mut next = [
-            Tensor::zero::<f32>(&self.shape.state())?,
-            Tensor::zero::<f32>(&self.shape.state())?,
-        ];
-        SCRATCH.with_borrow_mut(|scratch| -> TractResult<()> {
-            let Scratch {
-                joined,
-                turned,
-                weights,
-                out,
-            } = scratch;
-            turned.resize(size * padded, 0.0);
-            weights.resize(chunk * padded, 0.0);
-            out.resize(chunk * size, 0.0);
-            for head in 0..heads {
-                for (part, joined) in joined.iter_mut().enumerate() {
-                    let kept = context * size;
-                    joined.clear();
-                    joined.extend_from_slice(&states[part][head * kept..(head + 1) * kept]);
-                    for frame in 0..chunk {
-                        let at = frame * row + ((part + 1) * heads + head) * size;
-                        joined.extend_from_slice(&qkv[at..at + size]);
-                    }
-                    floats_mut!(next[part])[head * kept..(head + 1) * kept]
-                        .copy_from_slice(&joined[chunk * size..]);
-                }
-                let [keys, values] = joined;
-                for (column, key) in keys.chunks_exact(size).enumerate() {
-                    for (turned, value) in turned[column..].iter_mut().step_by(padded).zip(key) {
-                        *turned = *value;
-                    }
-                }
-                let queries = Strided {
-                    values: &qkv[head * size..],
-                    stride: row,
-                };
-                let turned = Strided {
-                    values: turned,
-                    stride: padded,
-                };
-                vector::product(queries, turned, size, padded, weights);
-                for (frame, row) in weights.chunks_exact_mut(padded).enumerate() {
-                    let bias = &bias[(head * chunk + frame) * width..][..width];
-                    vector::attend(row, self.scale, bias);
-                }
-                let (left, right) = (
-                    Strided {
-                        values: weights,
-                        stride: padded,
-                    },
-                    Strided {
-                        values,
-                        stride: size,
-                    },
-                );
-                vector::product(left, right, width, size, out);
-                for (frame, out) in out.chunks_exact(size).enumerate() {
-                    floats_mut!(mixed)[(frame * heads + head) * size..][..size]
-                        .copy_from_slice(out);
-                }
+        let (row, width, padded) = (3 * heads * size, self.shape.width(), self.shape.padded());
+        let (qkv, (keys, both)) = (inputs[0], self.parts());
+        let weights = &mut work.floats[0];
+        weights.resize(chunk * padded, 0.0);
+        let (oldest, newest) = (past.oldest, self.slot(past, context));
+        for (head, part) in past.values.chunks_exact_mut(both).enumerate() {
+            let (turned, values) = part.split_at_mut(keys);
+            for frame in 0..chunk {
+                let slot = (newest + frame) % width;
+                let of = |part: usize| &qkv[frame * row + (part * heads + head) * size..][..size];
+                write_column(turned, padded, slot, of(1));
+                values[slot * size..][..size].copy_from_slice(of(2));
             }
-            Ok(())
-        })?;
-        let [keys, values] = next;
-        Ok(tvec!(mixed.into(), keys.into(), values.into()))
+            let queries = Left::rows(&qkv[head * size..], row, size);
+            let turned = Right {
+                values: turned,
+                stride: padded,
+                columns: padded,
+                first: 0,
+            };
+            product(work.tier, queries, turned, weights, padded);
+            let bias = &self.bias[head * chunk * width..][..chunk * width];
+            vector::attend(work.tier, weights, padded, self.scale, bias, width, oldest);
+            let values = Right {
+                values,
+                stride: size,
+                columns: size,
+                first: head * size,
+            };
+            let weights = Left::rows(weights, padded, width);
+            product(work.tier, weights, values, out, heads * size);
+        }
+        past.oldest = (oldest + chunk) % width;
     }
 }
 
-tract_op!(Attention);
+/// Writes one column of a matrix whose rows are `stride` long.
+fn write_column(matrix: &mut [f32], stride: usize, column: usize, values: &[f32]) {
+    for (target, value) in matrix[column..].iter_mut().step_by(stride).zip(values) {
+        *target = *value;
+    }
+}

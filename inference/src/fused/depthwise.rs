@@ -1,18 +1,12 @@
 //! Depthwise convolution over time, with the frames it remembers.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-
-use tract_onnx::Onnx;
-use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
-use tract_onnx::tract_hir::internal::*;
 
-use super::graph::{Cache, Net, attribute, integer, new_node, required};
-use super::op::{constant, floats, floats_mut, tract_op};
+use super::graph::{Cache, Constants, Net, attribute, integer, new_node, required};
+use super::operator::{Operator, Past, Workspace};
 use super::vector;
 
-const KIND: &str = "VocarDepthwise";
+pub(super) const KIND: &str = "VocarDepthwise";
 
 /// Replaces Transpose, Concat with a cache and Slice of its successor, Conv with a group a channel, SiLU, Transpose.
 pub(super) fn fuse(net: &mut Net) {
@@ -71,134 +65,98 @@ fn matched(net: &Net, conv: usize) -> Option<(Vec<usize>, NodeProto)> {
     ))
 }
 
-pub(super) fn register(onnx: &mut Onnx) {
-    onnx.op_register
-        .insert(KIND, |_: &ParsingContext, node: &NodeProto| {
-            let size = |name| required(node, name).map(|value| value as usize);
-            Ok((
-                expand(Unwired {
-                    channels: size("channels")?,
-                    taps: size("taps")?,
-                }),
-                vec![],
-            ))
-        });
-}
-
-#[derive(Debug, Clone)]
-struct Unwired {
-    channels: usize,
-    taps: usize,
-}
-
-impl Expansion for Unwired {
-    fn name(&self) -> StaticName {
-        KIND.into()
+pub(super) fn build(node: &NodeProto, constants: &Constants) -> Result<Box<dyn Operator>, String> {
+    let (channels, taps) = (required(node, "channels")?, required(node, "taps")?);
+    let (weight, bias) = (constants.floats(node, 2)?, constants.floats(node, 3)?);
+    if weight.len() != channels * taps || bias.len() != channels || taps < 2 {
+        return Err(format!(
+            "{} weights and {} biases for {channels} channels and {taps} taps",
+            weight.len(),
+            bias.len()
+        ));
     }
-
-    fn nboutputs(&self) -> TractResult<usize> {
-        Ok(2)
-    }
-
-    fn rules<'r, 'p: 'r, 's: 'r>(
-        &'s self,
-        s: &mut Solver<'r>,
-        inputs: &'p [TensorProxy],
-        outputs: &'p [TensorProxy],
-    ) -> InferenceResult {
-        check_input_arity(inputs, 4)?;
-        check_output_arity(outputs, 2)?;
-        let state: TVec<TDim> = tvec!(1.to_dim(), self.channels.to_dim(), (self.taps - 1).to_dim());
-        s.equals(&inputs[0].shape, &outputs[0].shape)?;
-        s.equals(&inputs[1].shape, state.clone())?;
-        s.equals(&outputs[1].shape, state)?;
-        for tensor in inputs.iter().chain(outputs) {
-            s.equals(&tensor.datum_type, f32::datum_type())?;
-        }
-        Ok(())
-    }
-
-    fn wire(
-        &self,
-        prefix: &str,
-        model: &mut TypedModel,
-        inputs: &[OutletId],
-    ) -> TractResult<TVec<OutletId>> {
-        let constant = |input| constant(prefix, model, inputs, input);
-        let (weight, bias) = (constant(2)?, constant(3)?);
-        let weight = floats(&weight)?;
-        let by_tap = (0..self.taps)
-            .flat_map(|tap| (0..self.channels).map(move |n| weight[n * self.taps + tap]));
-        let op = Depthwise {
-            channels: self.channels,
-            weights: by_tap.collect(),
-            bias: floats(&bias)?.into(),
-        };
-        model.wire_node(prefix, op, &inputs[..2])
-    }
+    let by_tap = (0..taps).flat_map(|tap| weight[tap..].iter().step_by(taps).copied());
+    Ok(Box::new(Depthwise {
+        channels,
+        weights: by_tap.collect(),
+        bias,
+    }))
 }
 
 /// Frames `[1, frames, channels]` and the state `[1, channels, taps - 1]` to SiLU of their convolution, and the next state.
-#[derive(Debug, Clone)]
+/// What it remembers has a row for each frame.
+#[derive(Debug)]
 struct Depthwise {
     channels: usize,
     /// A row of channels for each tap.
-    weights: Arc<[f32]>,
-    bias: Arc<[f32]>,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
 }
 
 impl Depthwise {
-    const NAME: &'static str = KIND;
-
-    fn past(&self) -> usize {
+    fn past_frames(&self) -> usize {
         self.weights.len() / self.channels - 1
-    }
-
-    fn facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let state = [1, self.channels, self.past()];
-        let frames = inputs[0].shape.as_concrete().context("an open shape")?;
-        ensure!(
-            matches!(frames, [1, _, channels] if *channels == self.channels),
-            "frames are {frames:?}"
-        );
-        ensure!(
-            inputs[1].shape.as_concrete() == Some(&state),
-            "the state is {:?}, not {state:?}",
-            inputs[1].shape
-        );
-        Ok(tvec!(f32::fact(frames), f32::fact(state)))
-    }
-
-    fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        thread_local! {
-            /// The frames of the state and the new ones, shared by all layers of a thread.
-            static WINDOW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-        }
-        let (channels, past) = (self.channels, self.past());
-        let (frames, state) = (floats(&inputs[0])?, floats(&inputs[1])?);
-        let mut output = Tensor::zero::<f32>(inputs[0].shape())?;
-        let mut next = Tensor::zero::<f32>(inputs[1].shape())?;
-        WINDOW.with_borrow_mut(|window| -> TractResult<()> {
-            window.clear();
-            for tap in 0..past {
-                window.extend(state.iter().skip(tap).step_by(past));
-            }
-            window.extend_from_slice(frames);
-            let taps = self.weights.len();
-            for (frame, out) in floats_mut!(output).chunks_exact_mut(channels).enumerate() {
-                let window = &window[frame * channels..][..taps];
-                vector::depthwise(window, &self.weights, &self.bias, true, out);
-            }
-            let newest = &window[window.len() - past * channels..];
-            for (channel, kept) in floats_mut!(next).chunks_exact_mut(past).enumerate() {
-                for (tap, value) in kept.iter_mut().enumerate() {
-                    *value = newest[tap * channels + channel];
-                }
-            }
-            Ok(())
-        })?;
-        Ok(tvec!(output.into(), next.into()))
     }
 }
 
-tract_op!(Depthwise);
+impl Operator for Depthwise {
+    fn name(&self) -> &'static str {
+        KIND
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        match *input {
+            [1, _, channels] if channels == self.channels => Ok(input.to_vec()),
+            _ => Err(format!("the frames are {input:?}")),
+        }
+    }
+
+    fn states(&self) -> Vec<Vec<usize>> {
+        vec![vec![1, self.channels, self.past_frames()]]
+    }
+
+    fn past(&self) -> Past {
+        Past {
+            values: vec![0.0; self.channels * self.past_frames()],
+            oldest: 0,
+        }
+    }
+
+    fn import(&self, states: &[&[f32]], past: &mut Past) {
+        let frames = self.past_frames();
+        for (frame, row) in past.values.chunks_exact_mut(self.channels).enumerate() {
+            for (value, kept) in row.iter_mut().zip(states[0].chunks_exact(frames)) {
+                *value = kept[frame];
+            }
+        }
+    }
+
+    fn export(&self, past: &Past, states: &mut [&mut [f32]]) {
+        let frames = self.past_frames();
+        for (frame, row) in past.values.chunks_exact(self.channels).enumerate() {
+            for (value, kept) in row.iter().zip(states[0].chunks_exact_mut(frames)) {
+                kept[frame] = *value;
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        _: usize,
+        past: &mut Past,
+        out: &mut [f32],
+        work: &mut Workspace,
+    ) {
+        let window = &mut work.floats[0];
+        window.clear();
+        window.extend_from_slice(&past.values);
+        window.extend_from_slice(inputs[0]);
+        for (frame, out) in out.chunks_exact_mut(self.channels).enumerate() {
+            let window = &window[frame * self.channels..][..self.weights.len()];
+            vector::depthwise(work.tier, window, &self.weights, &self.bias, true, out);
+        }
+        let newest = window.len() - past.values.len();
+        past.values.copy_from_slice(&window[newest..]);
+    }
+}

@@ -1,5 +1,6 @@
 //! An ONNX graph that can be asked who makes and who uses a tensor, and whose chains can be replaced.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::attribute_proto::AttributeType;
@@ -74,29 +75,36 @@ pub(super) struct Net {
     nodes: Vec<Option<NodeProto>>,
     made_by: HashMap<String, usize>,
     used_by: HashMap<String, Vec<usize>>,
-    constants: HashMap<String, TensorProto>,
+    constants: Vec<TensorProto>,
+    /// Numbers of the constants by name.
+    named: HashMap<String, usize>,
     results: HashSet<String>,
 }
 
 impl Net {
-    /// The index of a graph.
-    pub fn of(graph: &GraphProto) -> Net {
+    /// Takes the nodes and constants out of a graph; [`Net::write`] puts them back.
+    pub fn of(graph: &mut GraphProto) -> Net {
+        let (nodes, constants) = (
+            std::mem::take(&mut graph.node),
+            std::mem::take(&mut graph.initializer),
+        );
         let mut net = Net {
-            nodes: graph.node.iter().cloned().map(Some).collect(),
             made_by: HashMap::new(),
             used_by: HashMap::new(),
-            constants: graph
-                .initializer
+            named: constants
                 .iter()
-                .map(|t| (t.name.clone(), t.clone()))
+                .enumerate()
+                .map(|(number, constant)| (constant.name.clone(), number))
                 .collect(),
             results: graph
                 .output
                 .iter()
                 .map(|output| output.name.clone())
                 .collect(),
+            constants,
+            nodes: Vec::new(),
         };
-        for (number, node) in graph.node.iter().enumerate() {
+        for (number, node) in nodes.iter().enumerate() {
             for output in &node.output {
                 net.made_by.insert(output.clone(), number);
             }
@@ -104,6 +112,7 @@ impl Net {
                 net.used_by.entry(input.clone()).or_default().push(number);
             }
         }
+        net.nodes = nodes.into_iter().map(Some).collect();
         net
     }
 
@@ -142,15 +151,19 @@ impl Net {
         (!self.results.contains(tensor)).then_some(users)
     }
 
+    fn tensor(&self, name: &str) -> Option<&TensorProto> {
+        Some(&self.constants[*self.named.get(name)?])
+    }
+
     /// Shape and element type of a constant.
     pub fn constant(&self, tensor: &str) -> Option<(&[i64], DataType)> {
-        let constant = self.constants.get(tensor)?;
+        let constant = self.tensor(tensor)?;
         Some((&constant.dims, DataType::try_from(constant.data_type).ok()?))
     }
 
     /// Values of a constant of 64-bit integers.
     pub fn integers(&self, tensor: &str) -> Option<Vec<i64>> {
-        let constant = self.constants.get(tensor)?;
+        let constant = self.tensor(tensor)?;
         if constant.data_type != DataType::Int64 as i32 {
             return None;
         }
@@ -168,7 +181,7 @@ impl Net {
 
     /// The value of a constant of one float.
     pub fn float(&self, tensor: &str) -> Option<f32> {
-        let constant = self.constants.get(tensor)?;
+        let constant = self.tensor(tensor)?;
         if constant.data_type != DataType::Float as i32
             || constant.dims.iter().product::<i64>() != 1
         {
@@ -180,9 +193,40 @@ impl Net {
         }
     }
 
+    /// The scale and the zero point of a QuantizeLinear or DequantizeLinear node to or from bytes, where each is one for all
+    /// values; the zero point as if the bytes were signed.
+    pub fn scaling(&self, number: usize) -> Option<(f32, i64, DataType)> {
+        let [_, scale, zero] = &self.node(number)?.input[..] else {
+            return None;
+        };
+        let (scale, zero) = (self.float(scale)?, self.tensor(zero)?);
+        let byte = match (&zero.int32_data[..], &zero.raw_data[..]) {
+            (&[value], _) => value as u8,
+            (_, &[byte]) => byte,
+            _ => return None,
+        };
+        let kind = DataType::try_from(zero.data_type).ok()?;
+        let zero = match kind {
+            DataType::Int8 => i64::from(byte as i8),
+            DataType::Uint8 => i64::from(byte) - 128,
+            _ => return None,
+        };
+        (scale.is_finite() && scale > 0.0).then_some((scale, zero, kind))
+    }
+
+    /// What goes into a pair of QuantizeLinear and DequantizeLinear that makes a tensor, with its scale and zero point.
+    pub fn rounded(&self, tensor: &str) -> Option<(&String, f32, i64)> {
+        let back = self.maker(tensor, "DequantizeLinear")?;
+        let there = self.maker(self.node(back)?.input.first()?, "QuantizeLinear")?;
+        let (scale, zero, _) = self
+            .scaling(back)
+            .filter(|s| self.scaling(there) == Some(*s))?;
+        Some((self.node(there)?.input.first()?, scale, zero))
+    }
+
     /// Whether all elements of an integer constant are nought.
     pub fn is_zero(&self, tensor: &str) -> bool {
-        self.constants.get(tensor).is_some_and(|constant| {
+        self.tensor(tensor).is_some_and(|constant| {
             constant.int32_data.iter().all(|&value| value == 0)
                 && constant.raw_data.iter().all(|&byte| byte == 0)
         })
@@ -227,9 +271,10 @@ impl Net {
         }
         graph.node = self.nodes.into_iter().flatten().collect();
         let used: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
-        graph.initializer.retain(|constant| {
+        self.constants.retain(|constant| {
             used.contains(&constant.name) || self.results.contains(&constant.name)
         });
+        graph.initializer = self.constants;
     }
 
     /// Takes a node out and forgets that it used its inputs.
@@ -244,7 +289,7 @@ impl Net {
     }
 }
 
-/// Frames kept from step to step along axis 2: the Concat of a state with the newest frames, and the Slice of its end
+/// Frames kept from step to step along an axis: the Concat of a state with the newest frames, and the Slice of its end
 /// that is the next state.
 pub(super) struct Cache<'a> {
     pub nodes: [usize; 2],
@@ -254,8 +299,8 @@ pub(super) struct Cache<'a> {
 }
 
 impl<'a> Cache<'a> {
-    /// The cache behind a tensor that one more node uses, if it keeps so many frames.
-    pub fn of(net: &'a Net, joined: &str, kept: i64) -> Option<Cache<'a>> {
+    /// The cache behind a tensor that one more node uses, and how many frames it keeps of this axis.
+    pub fn kept(net: &'a Net, joined: &str, along: i64) -> Option<(Cache<'a>, i64)> {
         let concat = net.maker(joined, "Concat")?;
         let [state, newest] = &net.node(concat)?.input[..] else {
             return None;
@@ -266,18 +311,27 @@ impl<'a> Cache<'a> {
         let [_, from, to, axis] = &net.node(slice)?.input[..] else {
             return None;
         };
+        let &[from] = &net.integers(from)?[..] else {
+            return None;
+        };
         let as_wanted = [
-            users.len() == 2,
-            attribute(net.node(concat)?, "axis")? == [2] && net.integers(axis)? == [2],
-            net.integers(from)? == [-kept],
+            users.len() == 2 && from < 0,
+            attribute(net.node(concat)?, "axis")? == [along] && net.integers(axis)? == [along],
             net.integers(to)?[..] >= [i64::from(i32::MAX)][..],
         ];
-        (!as_wanted.contains(&false)).then_some(Cache {
+        let cache = Cache {
             nodes: [concat, slice],
             state,
             newest,
             successor: net.node(slice)?.output.first()?,
-        })
+        };
+        (!as_wanted.contains(&false)).then_some((cache, -from))
+    }
+
+    /// The cache behind a tensor, if it keeps so many frames of axis 2.
+    pub fn of(net: &'a Net, joined: &str, wanted: i64) -> Option<Cache<'a>> {
+        let (cache, kept) = Cache::kept(net, joined, 2)?;
+        (kept == wanted).then_some(cache)
     }
 }
 
@@ -330,19 +384,88 @@ pub(super) fn attribute(node: &NodeProto, name: &str) -> Option<Vec<i64>> {
     })
 }
 
+/// A list of integers as an attribute.
+pub(super) fn integers(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Ints as i32,
+        ints: values.to_vec(),
+        ..AttributeProto::default()
+    }
+}
+
 /// An attribute's only integer, for a node of ours.
-pub(super) fn required(node: &NodeProto, name: &str) -> TractResult<i64> {
+pub(super) fn required(node: &NodeProto, name: &str) -> Result<usize, String> {
     let value = attribute(node, name).and_then(|values| values.first().copied());
-    value.with_context(|| format!("attribute {name}"))
+    let value = value.and_then(|value| usize::try_from(value).ok());
+    value.ok_or_else(|| format!("attribute {name} is missing"))
 }
 
 /// An attribute's float, for a node of ours.
-pub(super) fn required_float(node: &NodeProto, name: &str) -> TractResult<f32> {
+pub(super) fn required_float(node: &NodeProto, name: &str) -> Result<f32, String> {
     let attribute = node
         .attribute
         .iter()
         .find(|attribute| attribute.name == name);
-    Ok(attribute.with_context(|| format!("attribute {name}"))?.f)
+    Ok(attribute
+        .ok_or_else(|| format!("attribute {name} is missing"))?
+        .f)
+}
+
+/// The constants of a graph, for the nodes of ours.
+pub(crate) struct Constants<'a>(HashMap<&'a str, &'a TensorProto>);
+
+impl<'a> Constants<'a> {
+    /// Those of a graph.
+    pub fn of(graph: &'a GraphProto) -> Constants<'a> {
+        let constants = graph.initializer.iter();
+        Constants(constants.map(|t| (&*t.name, t)).collect())
+    }
+
+    /// Input `number` of a node.
+    fn of_node(&self, node: &NodeProto, number: usize) -> Result<&'a TensorProto, String> {
+        let name = node.input.get(number).map_or("", |name| &**name);
+        let found = self.0.get(name).copied();
+        found.ok_or_else(|| format!("input {number}, `{name}`, is no constant"))
+    }
+
+    /// Shape of input `number` of a node.
+    pub fn shape(&self, node: &NodeProto, number: usize) -> Result<Vec<usize>, String> {
+        let constant = self.of_node(node, number)?;
+        Ok(constant.dims.iter().map(|&dim| dim as usize).collect())
+    }
+
+    /// Floats of input `number` of a node.
+    pub fn floats(&self, node: &NodeProto, number: usize) -> Result<Vec<f32>, String> {
+        let constant = self.of_node(node, number)?;
+        let count = constant.dims.iter().product::<i64>() as usize;
+        let values = if constant.float_data.is_empty() {
+            let (values, _) = constant.raw_data.as_chunks::<4>();
+            values.iter().map(|&b| f32::from_le_bytes(b)).collect()
+        } else {
+            constant.float_data.clone()
+        };
+        if constant.data_type != DataType::Float as i32 || values.len() != count {
+            return Err(format!("`{}` holds no floats of its shape", constant.name));
+        }
+        Ok(values)
+    }
+
+    /// Elements of input `number` of a node, bytes.
+    pub fn bytes(&self, node: &NodeProto, number: usize) -> Result<Cow<'a, [u8]>, String> {
+        let constant = self.of_node(node, number)?;
+        let count = constant.dims.iter().product::<i64>() as usize;
+        let bytes = if constant.raw_data.is_empty() {
+            Cow::Owned(constant.int32_data.iter().map(|&v| v as u8).collect())
+        } else {
+            Cow::Borrowed(&constant.raw_data[..])
+        };
+        let kinds = [DataType::Int8 as i32, DataType::Uint8 as i32];
+        if !kinds.contains(&constant.data_type) || bytes.len() != count {
+            return Err(format!("`{}` holds no bytes of its shape", constant.name));
+        }
+        Ok(bytes)
+    }
 }
 
 #[cfg(test)]

@@ -1,31 +1,65 @@
 //! Networks with fewer, larger operators.
 //!
 //! An ONNX file says what a network computes in small steps, each of which tract would run with memory and bookkeeping of
-//! its own. Before tract sees the file, [`fuse`] replaces the chains that cost most by operators of ours, in the file's own
-//! terms, and [`register`] tells tract how to build those:
+//! its own. [`fuse`] replaces the chains that cost most by operators of ours, in the file's own terms:
 //!
-//! * products with constant int8 weights, together with the quantisation of their input, bias, activation (ReLU, SiLU, GLU)
-//!   and residual: [`linear`];
+//! * normalised feature frames behind those of the step before: [`frames`];
+//! * convolutions over time and frequency with their activations: [`convolution`];
+//! * products with constant weights in int8, int4 or floats, together with the quantisation of their input, bias, activation
+//!   (ReLU, SiLU, GLU) and residual: [`linear`];
 //! * attention over cached keys and values, with its caches: [`attention`];
 //! * depthwise convolution over time, with its cache and SiLU: [`depthwise`];
-//! * layer normalisation and softmax over the last axis: [`rows`].
+//! * layer normalisation and softmax over the last axis: [`rows`];
+//! * values rounded to a quantiser's steps: [`rounding`].
+//!
+//! A network that consists of nothing else becomes a [`Program`], which runs without tract and without allocating. Otherwise
+//! tract runs what is left, with our operators among its own ([`register`]).
 //!
 //! Constants that are stored in half precision become floats before that.
-//!
-//! What fits no pattern is left as it is. The rest of the crate cannot tell the difference, but by the clock.
 
 mod attention;
+mod convolution;
 mod depthwise;
+mod frames;
 mod graph;
 mod linear;
 mod op;
+mod operator;
+mod program;
+mod rounding;
 mod rows;
 mod vector;
 
 use tract_onnx::Onnx;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{ModelProto, NodeProto};
 
-use graph::{Net, widen_halves};
+use graph::{Constants, Net, widen_halves};
+use operator::Operator;
+
+pub(crate) use program::{Program, Stream, Tensor};
+
+/// Makes an operator out of its node; the error is a sentence.
+type Builder = fn(&NodeProto, &Constants) -> Result<Box<dyn Operator>, String>;
+
+/// Our kinds of nodes.
+const KINDS: [(&str, Builder); 9] = [
+    (frames::KIND, frames::build),
+    (convolution::KIND, convolution::build),
+    (linear::KIND, linear::build),
+    (attention::KIND, attention::build),
+    (depthwise::KIND, depthwise::build),
+    (rounding::KIND, rounding::build),
+    (rows::NORM, rows::build_norm),
+    (rows::SOFTMAX, rows::build_softmax),
+    (rows::LOG_SOFTMAX, rows::build_log_softmax),
+];
+
+/// The operator of a node of ours.
+fn build(node: &NodeProto, constants: &Constants) -> Result<Box<dyn Operator>, String> {
+    let kind = KINDS.iter().find(|(kind, _)| *kind == node.op_type);
+    let (_, builder) = kind.ok_or_else(|| format!("{} is none of our operators", node.op_type))?;
+    builder(node, constants).map_err(|problem| format!("{}: {problem}", node.name))
+}
 
 /// Replaces the chains of operators that we know a faster way for.
 pub(crate) fn fuse(model: &mut ModelProto) {
@@ -34,17 +68,17 @@ pub(crate) fn fuse(model: &mut ModelProto) {
     };
     widen_halves(graph);
     let mut net = Net::of(graph);
+    frames::fuse(&mut net);
+    convolution::fuse(&mut net);
     linear::fuse(&mut net);
     attention::fuse(&mut net);
     depthwise::fuse(&mut net);
     rows::fuse(&mut net);
+    rounding::fuse(&mut net);
     net.write(graph);
 }
 
 /// Teaches a parser to read what [`fuse`] writes.
 pub(crate) fn register(onnx: &mut Onnx) {
-    linear::register(onnx);
-    attention::register(onnx);
-    depthwise::register(onnx);
-    rows::register(onnx);
+    op::register(onnx);
 }

@@ -1,19 +1,14 @@
 //! Layer normalisation and softmax over the last axis, each in one pass over its rows.
 
-use std::sync::Arc;
-
-use tract_onnx::Onnx;
-use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
-use tract_onnx::tract_hir::internal::*;
 
-use super::graph::{Net, attribute, float, new_node, required_float};
-use super::op::{constant, floats, floats_mut, tract_op};
+use super::graph::{Constants, Net, attribute, float, new_node, required_float};
+use super::operator::{Operator, Past, Workspace};
 use super::vector;
 
-const NORM: &str = "VocarLayerNorm";
-const SOFTMAX: &str = "VocarSoftmax";
-const LOG_SOFTMAX: &str = "VocarLogSoftmax";
+pub(super) const NORM: &str = "VocarLayerNorm";
+pub(super) const SOFTMAX: &str = "VocarSoftmax";
+pub(super) const LOG_SOFTMAX: &str = "VocarLogSoftmax";
 
 /// Takes over what works on the last axis.
 pub(super) fn fuse(net: &mut Net) {
@@ -66,165 +61,99 @@ fn softmax(net: &Net, number: usize, kind: &str) -> Option<NodeProto> {
     (attribute(node, "axis")? == [-1]).then(|| new_node(kind, &[input], &[output], vec![]))
 }
 
-pub(super) fn register(onnx: &mut Onnx) {
-    onnx.op_register
-        .insert(NORM, |_: &ParsingContext, node: &NodeProto| {
-            let epsilon = required_float(node, "epsilon")?;
-            Ok((expand(Norm { epsilon }), vec![]))
-        });
-    onnx.op_register.insert(SOFTMAX, |_, _| {
-        Ok((expand(Normalised { log: false }), vec![]))
-    });
-    onnx.op_register.insert(LOG_SOFTMAX, |_, _| {
-        Ok((expand(Normalised { log: true }), vec![]))
-    });
+pub(super) fn build_norm(
+    node: &NodeProto,
+    constants: &Constants,
+) -> Result<Box<dyn Operator>, String> {
+    let (gain, shift) = (constants.floats(node, 1)?, constants.floats(node, 2)?);
+    if gain.len() != shift.len() || gain.is_empty() {
+        return Err(format!("{} gains and {} shifts", gain.len(), shift.len()));
+    }
+    Ok(Box::new(LayerNorm {
+        gain,
+        shift,
+        epsilon: required_float(node, "epsilon")?,
+    }))
 }
 
-/// Output like the first input.
-fn same<'r, 'p: 'r>(
-    s: &mut Solver<'r>,
-    inputs: &'p [TensorProxy],
-    outputs: &'p [TensorProxy],
-) -> InferenceResult {
-    check_output_arity(outputs, 1)?;
-    s.equals(&inputs[0].datum_type, &outputs[0].datum_type)?;
-    s.equals(&inputs[0].datum_type, f32::datum_type())?;
-    s.equals(&inputs[0].shape, &outputs[0].shape)
+pub(super) fn build_softmax(_: &NodeProto, _: &Constants) -> Result<Box<dyn Operator>, String> {
+    Ok(Box::new(SoftmaxRows { log: false }))
 }
 
-#[derive(Debug, Clone)]
-struct Norm {
-    epsilon: f32,
-}
-
-impl Expansion for Norm {
-    fn name(&self) -> StaticName {
-        NORM.into()
-    }
-
-    fn rules<'r, 'p: 'r, 's: 'r>(
-        &'s self,
-        s: &mut Solver<'r>,
-        inputs: &'p [TensorProxy],
-        outputs: &'p [TensorProxy],
-    ) -> InferenceResult {
-        check_input_arity(inputs, 3)?;
-        same(s, inputs, outputs)
-    }
-
-    fn wire(
-        &self,
-        prefix: &str,
-        model: &mut TypedModel,
-        inputs: &[OutletId],
-    ) -> TractResult<TVec<OutletId>> {
-        let constant = |input| -> TractResult<Arc<[f32]>> {
-            Ok(floats(&*constant(prefix, model, inputs, input)?)?.into())
-        };
-        let op = LayerNorm {
-            gain: constant(1)?,
-            shift: constant(2)?,
-            epsilon: self.epsilon,
-        };
-        let input = model.outlet_fact(inputs[0])?;
-        let width = op.gain.len();
-        ensure!(
-            op.shift.len() == width
-                && input
-                    .shape
-                    .last()
-                    .is_some_and(|last| *last == width.to_dim()),
-            "{prefix}: odd gain or shift"
-        );
-        model.wire_node(prefix, op, &inputs[..1])
-    }
+pub(super) fn build_log_softmax(_: &NodeProto, _: &Constants) -> Result<Box<dyn Operator>, String> {
+    Ok(Box::new(SoftmaxRows { log: true }))
 }
 
 /// (x - mean) / sqrt(variance + epsilon) · gain + shift over each row.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct LayerNorm {
-    gain: Arc<[f32]>,
-    shift: Arc<[f32]>,
+    gain: Vec<f32>,
+    shift: Vec<f32>,
     epsilon: f32,
 }
 
-impl LayerNorm {
-    const NAME: &'static str = NORM;
-
-    fn facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(inputs[0].shape.clone())))
+impl Operator for LayerNorm {
+    fn name(&self) -> &'static str {
+        NORM
     }
 
-    fn run(&self, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut rows = inputs.remove(0).into_tensor();
-        for row in floats_mut!(rows).chunks_exact_mut(self.gain.len()) {
-            vector::layer_norm(row, &self.gain, &self.shift, self.epsilon);
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        if input.last() != Some(&self.gain.len()) {
+            return Err(format!("{} gains for rows of {input:?}", self.gain.len()));
         }
-        Ok(tvec!(rows.into()))
-    }
-}
-
-tract_op!(LayerNorm);
-
-#[derive(Debug, Clone)]
-struct Normalised {
-    log: bool,
-}
-
-impl Expansion for Normalised {
-    fn name(&self) -> StaticName {
-        SOFTMAX.into()
+        Ok(input.to_vec())
     }
 
-    fn rules<'r, 'p: 'r, 's: 'r>(
-        &'s self,
-        s: &mut Solver<'r>,
-        inputs: &'p [TensorProxy],
-        outputs: &'p [TensorProxy],
-    ) -> InferenceResult {
-        check_input_arity(inputs, 1)?;
-        same(s, inputs, outputs)
-    }
-
-    fn wire(
+    fn run(
         &self,
-        prefix: &str,
-        model: &mut TypedModel,
-        inputs: &[OutletId],
-    ) -> TractResult<TVec<OutletId>> {
-        ensure!(
-            model.outlet_fact(inputs[0])?.rank() > 0,
-            "{prefix}: softmax of a scalar"
-        );
-        model.wire_node(prefix, SoftmaxRows { log: self.log }, inputs)
+        inputs: &[&[f32]],
+        _: usize,
+        _: &mut Past,
+        out: &mut [f32],
+        work: &mut Workspace,
+    ) {
+        let LayerNorm {
+            gain,
+            shift,
+            epsilon,
+        } = self;
+        vector::layer_norm(work.tier, inputs[0], gain, shift, *epsilon, out);
     }
 }
 
 /// Softmax of each row, or its logarithm.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct SoftmaxRows {
     log: bool,
 }
 
-impl SoftmaxRows {
-    const NAME: &'static str = SOFTMAX;
-
-    fn facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact(inputs[0].shape.clone())))
+impl Operator for SoftmaxRows {
+    fn name(&self) -> &'static str {
+        if self.log { LOG_SOFTMAX } else { SOFTMAX }
     }
 
-    fn run(&self, mut inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut rows = inputs.remove(0).into_tensor();
-        let width = rows.shape().last().copied().unwrap_or(1).max(1);
-        for row in floats_mut!(rows).chunks_exact_mut(width) {
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        match input.last() {
+            None | Some(0) => Err("softmax of nothing".into()),
+            Some(_) => Ok(input.to_vec()),
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: &[&[f32]],
+        width: usize,
+        _: &mut Past,
+        out: &mut [f32],
+        work: &mut Workspace,
+    ) {
+        out.copy_from_slice(inputs[0]);
+        for row in out.chunks_exact_mut(width) {
             if self.log {
-                vector::log_softmax(row)
+                vector::log_softmax(work.tier, row);
             } else {
-                vector::softmax(row)
+                vector::softmax(work.tier, row);
             }
         }
-        Ok(tvec!(rows.into()))
     }
 }
-
-tract_op!(SoftmaxRows);

@@ -1,29 +1,37 @@
 //! Arithmetic over rows of floats. Sums run in eight lanes that are added at the end, so that every processor rounds
-//! alike; on x86-64 with AVX2 the same code is compiled for it.
+//! alike; on x86-64 the same code is compiled for AVX2 and AVX-512, too.
 
-use crate::gemm::{exp, sigmoid};
+use crate::gemm::{Source, Tier, exp, fill, map, part, sigmoid};
 
 const LANES: usize = 8;
 
-/// Compiles a function for AVX2, too, and calls that where the processor has it.
-macro_rules! with_avx2 {
-    ($(#[$meta:meta])* $name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)? $body:block) => {
+/// Compiles a function for AVX2 and AVX-512, too, and calls what the tier, its first argument, stands for.
+macro_rules! for_every_tier {
+    ($(#[$meta:meta])* $name:ident($($argument:ident: $kind:ty),*) $body:block) => {
         $(#[$meta])*
-        pub(super) fn $name($($argument: $kind),*) $(-> $result)? {
+        pub(super) fn $name(tier: Tier, $($argument: $kind),*) {
             #[inline(always)]
-            fn plain($($argument: $kind),*) $(-> $result)? $body
+            fn plain($($argument: $kind),*) $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2")]
-                fn avx2($($argument: $kind),*) $(-> $result)? {
+                fn avx2($($argument: $kind),*) {
                     plain($($argument),*)
                 }
-                if is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has AVX2.
-                    return unsafe { avx2($($argument),*) };
+                #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+                fn avx512($($argument: $kind),*) {
+                    plain($($argument),*)
+                }
+                match tier {
+                    Tier::Portable => {}
+                    // SAFETY: the tier is there only when the processor has these parts of AVX-512.
+                    Tier::Avx512Vnni => return unsafe { avx512($($argument),*) },
+                    // SAFETY: the other tiers are there only when the processor has AVX2.
+                    _ => return unsafe { avx2($($argument),*) },
                 }
             }
+            let _ = tier;
             plain($($argument),*)
         }
     };
@@ -66,20 +74,22 @@ fn highest(values: &[f32]) -> f32 {
         .fold(f32::NEG_INFINITY, larger)
 }
 
-with_avx2! {
-    /// Normalises a row to mean 0 and variance 1, then `gain` and `shift`.
-    layer_norm(row: &mut [f32], gain: &[f32], shift: &[f32], epsilon: f32) {
-        let count = row.len() as f32;
-        let mean = sum(row, |value| value) / count;
-        let variance = sum(row, |value| (value - mean) * (value - mean)) / count;
-        let inverse = 1.0 / (variance + epsilon).sqrt();
-        for ((value, gain), shift) in row.iter_mut().zip(gain).zip(shift) {
-            *value = (*value - mean) * inverse * gain + shift;
+for_every_tier! {
+    /// Normalises each row to mean 0 and variance 1, then `gain` and `shift`.
+    layer_norm(rows: &[f32], gain: &[f32], shift: &[f32], epsilon: f32, out: &mut [f32]) {
+        let width = gain.len();
+        for (row, out) in rows.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            let count = width as f32;
+            let mean = sum(row, |value| value) / count;
+            let variance = sum(row, |value| (value - mean) * (value - mean)) / count;
+            let inverse = 1.0 / (variance + epsilon).sqrt();
+            let affine = Affine { row, mean, inverse, gain, shift };
+            fill(out, &affine);
         }
     }
 }
 
-with_avx2! {
+for_every_tier! {
     /// e^x over its sum.
     softmax(row: &mut [f32]) {
         softmax_of(row);
@@ -89,107 +99,106 @@ with_avx2! {
 #[inline(always)]
 fn softmax_of(row: &mut [f32]) {
     let highest = highest(row);
-    for value in row.iter_mut() {
-        *value = exp(*value - highest);
-    }
+    map(row, |value| exp(value - highest));
     let inverse = 1.0 / sum(row, |value| value);
-    for value in row.iter_mut() {
-        *value *= inverse;
-    }
+    map(row, |value| value * inverse);
 }
 
-with_avx2! {
+for_every_tier! {
     /// Logarithm of the softmax.
     log_softmax(row: &mut [f32]) {
         let highest = highest(row);
         let total = sum(row, |value| exp(value - highest));
         let level = highest + total.ln();
-        for value in row.iter_mut() {
-            *value -= level;
-        }
+        map(row, |value| value - level);
     }
 }
 
-/// A matrix inside a larger one: rows of `stride` values, of which the first few count.
-#[derive(Clone, Copy)]
-pub(super) struct Strided<'a> {
-    pub values: &'a [f32],
-    pub stride: usize,
-}
-
-/// Rows that are multiplied at once.
-const STRIP: usize = 4;
-
-/// R rows of `left` from `first` on times `right`, eight columns at a time.
 #[inline(always)]
-fn strip<const R: usize>(
-    left: Strided,
-    right: Strided,
-    first: usize,
-    inner: usize,
-    out: &mut [f32],
-    width: usize,
-) {
-    let rows: [&[f32]; R] =
-        std::array::from_fn(|row| &left.values[(first + row) * left.stride..][..inner]);
-    for column in (0..width).step_by(LANES) {
-        let mut totals = [[0.0f32; LANES]; R];
-        for k in 0..inner {
-            let values: &[f32; LANES] = right.values[k * right.stride + column..]
-                .first_chunk()
-                .expect("columns are filled up to eight");
-            for (total, row) in totals.iter_mut().zip(&rows) {
-                for (lane, value) in total.iter_mut().zip(values) {
-                    *lane += row[k] * value;
-                }
-            }
-        }
-        for (row, total) in totals.iter().enumerate() {
-            out[(first + row) * width + column..][..LANES].copy_from_slice(total);
-        }
-    }
-}
-
-with_avx2! {
-    /// `out` `[rows][width]` = `left` `[rows][inner]` · `right` `[inner][width]`; the width is a multiple of eight.
-    product(left: Strided, right: Strided, inner: usize, width: usize, out: &mut [f32]) {
-        let rows = out.len() / width;
-        let whole = rows - rows % STRIP;
-        for first in (0..whole).step_by(STRIP) {
-            strip::<STRIP>(left, right, first, inner, out, width);
-        }
-        for first in whole..rows {
-            strip::<1>(left, right, first, inner, out, width);
-        }
-    }
-}
-
-with_avx2! {
-    /// Softmax over the first values of a row, each scaled and with its bias.
-    attend(row: &mut [f32], scale: f32, bias: &[f32]) {
-        let row = &mut row[..bias.len()];
-        for (value, bias) in row.iter_mut().zip(bias) {
+fn scale_and_add(values: &mut [f32], scale: f32, biases: &[f32]) {
+    let (chunks, rest) = values.as_chunks_mut::<LANES>();
+    let (bias_chunks, more) = biases.as_chunks::<LANES>();
+    for (values, biases) in chunks.iter_mut().zip(bias_chunks) {
+        for (value, bias) in values.iter_mut().zip(biases) {
             *value = *value * scale + bias;
         }
-        softmax_of(row);
+    }
+    for (value, bias) in rest.iter_mut().zip(more) {
+        *value = *value * scale + bias;
     }
 }
 
-with_avx2! {
+for_every_tier! {
+    /// Attention weights: softmax over the first `width` values of each row of `padded`, each scaled and with its bias. The
+    /// values go round: that of the first bias is number `oldest`.
+    attend(rows: &mut [f32], padded: usize, scale: f32, biases: &[f32], width: usize, oldest: usize) {
+        for (row, bias) in rows.chunks_exact_mut(padded).zip(biases.chunks_exact(width)) {
+            let row = &mut row[..width];
+            let (later, first) = row.split_at_mut(oldest);
+            let (bias, more) = bias.split_at(first.len());
+            scale_and_add(first, scale, bias);
+            scale_and_add(later, scale, more);
+            softmax_of(row);
+        }
+    }
+}
+
+for_every_tier! {
     /// Depthwise convolution of one frame: `taps` rows of `window` and of `weights`, a channel each column, then `bias`
     /// and, if wanted, SiLU.
     depthwise(window: &[f32], weights: &[f32], bias: &[f32], silu: bool, out: &mut [f32]) {
-        out.copy_from_slice(bias);
-        for (row, weights) in window.chunks_exact(out.len()).zip(weights.chunks_exact(out.len())) {
-            for ((out, value), weight) in out.iter_mut().zip(row).zip(weights) {
-                *out += value * weight;
-            }
-        }
+        let sums = Depthwise { window, weights, bias };
+        fill(out, &sums);
         if silu {
-            for out in out.iter_mut() {
-                *out *= sigmoid(*out);
+            map(out, |value| value * sigmoid(value));
+        }
+    }
+}
+
+/// Sums of a depthwise convolution at one frame.
+struct Depthwise<'a> {
+    window: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+}
+
+impl Source for Depthwise<'_> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        let width = self.bias.len();
+        let mut totals: [f32; N] = *part(self.bias, at);
+        let taps = self
+            .window
+            .chunks_exact(width)
+            .zip(self.weights.chunks_exact(width));
+        for (row, weights) in taps {
+            let (row, weights): (&[f32; N], &[f32; N]) = (part(row, at), part(weights, at));
+            for ((total, value), weight) in totals.iter_mut().zip(row).zip(weights) {
+                *total += value * weight;
             }
         }
+        totals
+    }
+}
+
+/// A row normalised, with a gain and a shift for each value.
+struct Affine<'a> {
+    row: &'a [f32],
+    mean: f32,
+    inverse: f32,
+    gain: &'a [f32],
+    shift: &'a [f32],
+}
+
+impl Source for Affine<'_> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        let (gain, shift): (&[f32; N], &[f32; N]) = (part(self.gain, at), part(self.shift, at));
+        let mut values: [f32; N] = *part(self.row, at);
+        for ((value, gain), shift) in values.iter_mut().zip(gain).zip(shift) {
+            *value = (*value - self.mean) * self.inverse * gain + shift;
+        }
+        values
     }
 }
 
@@ -227,9 +236,11 @@ mod tests {
                         + f64::from(shift[n])
                 })
                 .collect();
-            let mut found = row;
-            layer_norm(&mut found, &gain, &shift, 1e-5);
-            close(&found, &wanted);
+            for tier in Tier::available() {
+                let mut found = vec![0.0; width];
+                layer_norm(tier, &row, &gain, &shift, 1e-5, &mut found);
+                close(&found, &wanted);
+            }
         }
     }
 
@@ -239,46 +250,42 @@ mod tests {
             let row = wave(width, 1.3);
             let total: f64 = row.iter().map(|&v| f64::from(v).exp()).sum();
             let wanted: Vec<f64> = row.iter().map(|&v| f64::from(v).exp() / total).collect();
-            let mut found = row.clone();
-            softmax(&mut found);
-            close(&found, &wanted);
-            let mut found = row;
-            log_softmax(&mut found);
-            close(&found, &wanted.iter().map(|p| p.ln()).collect::<Vec<_>>());
+            for tier in Tier::available() {
+                let mut found = row.clone();
+                softmax(tier, &mut found);
+                close(&found, &wanted);
+                let mut found = row.clone();
+                log_softmax(tier, &mut found);
+                close(&found, &wanted.iter().map(|p| p.ln()).collect::<Vec<_>>());
+            }
         }
     }
 
     #[test]
-    fn a_product_of_matrices_inside_larger_ones() {
-        for (rows, inner, width) in [(1, 1, 8), (5, 19, 8), (8, 32, 56), (13, 7, 16)] {
-            let (left, right) = (
-                wave(rows * (inner + 3), 0.9),
-                wave(inner * (width + 5) + width, 0.37),
-            );
-            let (a, b) = (inner + 3, width + 5);
-            let mut found = vec![9.0; rows * width];
-            let matrices = (
-                Strided {
-                    values: &left,
-                    stride: a,
-                },
-                Strided {
-                    values: &right,
-                    stride: b,
-                },
-            );
-            product(matrices.0, matrices.1, inner, width, &mut found);
-            let wanted = (0..rows * width).map(|at| {
-                let (row, column) = (at / width, at % width);
-                (0..inner)
-                    .map(|k| f64::from(left[row * a + k]) * f64::from(right[k * b + column]))
-                    .sum::<f64>()
+    fn attention_weights_go_round_with_their_frames() {
+        let (width, padded, rows) = (11, 16, 2);
+        let (scores, bias) = (wave(rows * width, 0.9), wave(rows * width, 0.4));
+        let wanted = |row: usize| -> Vec<f64> {
+            let terms = (0..width).map(|n| {
+                let at = row * width + n;
+                (f64::from(scores[at]) * 0.5 + f64::from(bias[at])).exp()
             });
-            for (found, wanted) in found.iter().zip(wanted) {
-                assert!(
-                    (f64::from(*found) - wanted).abs() < 1e-4,
-                    "{found} {wanted}"
-                );
+            let terms: Vec<f64> = terms.collect();
+            let total: f64 = terms.iter().sum();
+            terms.into_iter().map(|term| term / total).collect()
+        };
+        for oldest in [0, 4, 10] {
+            for tier in Tier::available() {
+                let mut found = vec![9.0; rows * padded];
+                for (row, scores) in found.chunks_mut(padded).zip(scores.chunks(width)) {
+                    row[..width].copy_from_slice(scores);
+                    row[..width].rotate_right(oldest);
+                }
+                attend(tier, &mut found, padded, 0.5, &bias, width, oldest);
+                for (row, found) in found.chunks_mut(padded).enumerate() {
+                    found[..width].rotate_left(oldest);
+                    close(&found[..width], &wanted(row));
+                }
             }
         }
     }
@@ -291,8 +298,6 @@ mod tests {
             wave(channels * taps, 0.8),
             wave(channels, 1.1),
         );
-        let mut found = vec![0.0; channels];
-        depthwise(&window, &weights, &bias, true, &mut found);
         let wanted = (0..channels).map(|n| {
             let sum = (0..taps)
                 .map(|t| f64::from(window[t * channels + n] * weights[t * channels + n]))
@@ -300,6 +305,11 @@ mod tests {
             let value = sum + f64::from(bias[n]);
             value / (1.0 + (-value).exp())
         });
-        close(&found, &wanted.collect::<Vec<_>>());
+        let wanted: Vec<f64> = wanted.collect();
+        for tier in Tier::available() {
+            let mut found = vec![0.0; channels];
+            depthwise(tier, &window, &weights, &bias, true, &mut found);
+            close(&found, &wanted);
+        }
     }
 }

@@ -4,38 +4,28 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::int4::{GROUP, GROUP_BLOCKS, ZERO};
+use super::strips::{Strip, strips, with_rows};
 use super::{CHANNELS, Int4Weights, Int8Weights, QUAD, Rows};
 
 const LANES: usize = 4;
 const PARTS: usize = CHANNELS / LANES;
 
 pub(super) fn neon_dot(rows: &Rows, weights: &Int8Weights, sums: &mut [i32]) {
-    let (stride, width) = (rows.stride(), weights.padded_outputs());
-    let strips = rows
-        .bytes()
-        .chunks(4 * stride)
-        .zip(sums.chunks_mut(4 * width));
-    for (rows, sums) in strips {
+    strips(rows, weights.padded_outputs(), sums, 4, |count, strip| {
         // SAFETY: the tier is chosen only when the processor has the dot-product extension.
-        unsafe {
-            match rows.len() / stride {
-                1 => strip::<1>(rows, stride, weights, sums, width),
-                2 => strip::<2>(rows, stride, weights, sums, width),
-                3 => strip::<3>(rows, stride, weights, sums, width),
-                _ => strip::<4>(rows, stride, weights, sums, width),
-            }
-        }
-    }
+        unsafe { with_rows!(count, neon_dot_strip(strip, weights), 1, 2, 3; 4) }
+    });
 }
 
 #[target_feature(enable = "neon,dotprod")]
-fn strip<const R: usize>(
-    rows: &[u8],
-    stride: usize,
-    weights: &Int8Weights,
-    sums: &mut [i32],
-    width: usize,
-) {
+fn neon_dot_strip<const R: usize>(strip: Strip<i32>, weights: &Int8Weights) {
+    let Strip {
+        rows,
+        stride,
+        sums,
+        width,
+        ..
+    } = strip;
     assert!(
         rows.len() >= R * stride && stride >= weights.quads() * QUAD && sums.len() >= R * width
     );
@@ -69,32 +59,21 @@ fn strip<const R: usize>(
 }
 
 pub(super) fn neon_dot_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f32]) {
-    let (stride, width) = (rows.stride(), weights.padded_outputs());
-    let strips = rows
-        .bytes()
-        .chunks(4 * stride)
-        .zip(sums.chunks_mut(4 * width));
-    for (rows, sums) in strips {
+    strips(rows, weights.padded_outputs(), sums, 4, |count, strip| {
         // SAFETY: the tier is chosen only when the processor has the dot-product extension.
-        unsafe {
-            match rows.len() / stride {
-                1 => strip_int4::<1>(rows, stride, weights, sums, width),
-                2 => strip_int4::<2>(rows, stride, weights, sums, width),
-                3 => strip_int4::<3>(rows, stride, weights, sums, width),
-                _ => strip_int4::<4>(rows, stride, weights, sums, width),
-            }
-        }
-    }
+        unsafe { with_rows!(count, neon_dot_int4_strip(strip, weights), 1, 2, 3; 4) }
+    });
 }
 
 #[target_feature(enable = "neon,dotprod")]
-fn strip_int4<const R: usize>(
-    rows: &[u8],
-    stride: usize,
-    weights: &Int4Weights,
-    sums: &mut [f32],
-    width: usize,
-) {
+fn neon_dot_int4_strip<const R: usize>(strip: Strip<f32>, weights: &Int4Weights) {
+    let Strip {
+        rows,
+        stride,
+        sums,
+        width,
+        ..
+    } = strip;
     assert!(
         rows.len() >= R * stride && stride >= weights.groups() * GROUP && sums.len() >= R * width
     );

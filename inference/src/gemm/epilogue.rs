@@ -1,7 +1,7 @@
 //! What follows the sums: scales, bias, activation, residual.
 
 use super::tier::Tier;
-use super::{Int4Weights, Int8Weights, Rows};
+use super::{CHANNELS, Int4Weights, Int8Weights, Rows, Source, each, fill, part};
 
 /// What a layer does with its sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ impl Epilogue<'_> {
             sums,
             width: weights.padded_outputs(),
             scales: &weights.scales()[..weights.outputs()],
-            rows: rows.scales(),
+            rows: Some(rows.scales()),
         };
         self.run(tier, layer, out);
     }
@@ -76,7 +76,21 @@ impl Epilogue<'_> {
             sums,
             width,
             scales: Scaled(weights.outputs()),
-            rows: rows.scales(),
+            rows: Some(rows.scales()),
+        };
+        self.run(tier, layer, out);
+    }
+
+    /// The same from sums of floats of so many channels, as [`multiply_float`](super::multiply_float) left them.
+    ///
+    /// # Panics
+    /// When a length does not fit the others.
+    pub fn apply_float(&self, tier: Tier, channels: usize, sums: &[f32], out: &mut [f32]) {
+        let layer = Layer {
+            sums,
+            width: channels.next_multiple_of(CHANNELS),
+            scales: Scaled(channels),
+            rows: None,
         };
         self.run(tier, layer, out);
     }
@@ -85,8 +99,14 @@ impl Epilogue<'_> {
         let channels = layer.scales.count();
         assert_eq!(
             out.len(),
-            layer.rows.len() * self.activation.outputs(channels),
+            layer.sums.len() / layer.width * self.activation.outputs(channels),
             "output"
+        );
+        assert!(
+            layer
+                .rows
+                .is_none_or(|rows| rows.len() * layer.width == layer.sums.len()),
+            "scales of the rows"
         );
         assert!(
             self.residual
@@ -95,11 +115,20 @@ impl Epilogue<'_> {
         );
         assert_eq!(self.bias.len(), channels, "bias");
         #[cfg(target_arch = "x86_64")]
-        if tier != Tier::Portable {
-            // SAFETY: every tier of x86-64 but the portable one is there only when the processor has AVX2.
-            return unsafe { self.write_avx2(layer, out) };
+        match tier {
+            Tier::Portable => {}
+            // SAFETY: the tier is there only when the processor has these parts of AVX-512.
+            Tier::Avx512Vnni => return unsafe { self.write_avx512(layer, out) },
+            // SAFETY: the other tiers are there only when the processor has AVX2.
+            _ => return unsafe { self.write_avx2(layer, out) },
         }
         let _ = tier;
+        self.write(layer, out);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+    fn write_avx512<S: Copy, C: Channels<S>>(&self, layer: Layer<S, C>, out: &mut [f32]) {
         self.write(layer, out);
     }
 
@@ -117,8 +146,9 @@ impl Epilogue<'_> {
             .sums
             .chunks_exact(layer.width)
             .zip(out.chunks_exact_mut(outputs))
-            .zip(layer.rows);
-        for ((sums, out), &scale) in rows {
+            .enumerate();
+        for (number, (sums, out)) in rows {
+            let scale = layer.rows.map_or(1.0, |rows| rows[number]);
             let row = Row {
                 sums: &sums[..channels],
                 scales: layer.scales,
@@ -126,15 +156,15 @@ impl Epilogue<'_> {
                 scale,
             };
             match self.activation {
-                Activation::None => row.map(out, |value| value),
-                Activation::Relu => row.map(out, |value| if value > 0.0 { value } else { 0.0 }),
-                Activation::Silu => row.map(out, |value| value * sigmoid(value)),
+                Activation::None => fill(out, &row),
+                Activation::Relu => {
+                    let relu = |value| if value > 0.0 { value } else { 0.0 };
+                    fill(out, &Activated(row, relu));
+                }
+                Activation::Silu => fill(out, &Activated(row, |value| value * sigmoid(value))),
                 Activation::Glu => {
                     let (values, gates) = row.split_at(outputs);
-                    gates.map(out, sigmoid);
-                    for (n, out) in out.iter_mut().enumerate() {
-                        *out *= values.value(n);
-                    }
+                    fill(out, &Gated(values, gates));
                 }
             }
         }
@@ -152,16 +182,16 @@ struct Layer<'a, S, C> {
     sums: &'a [S],
     width: usize,
     scales: C,
-    /// Scale of each row.
-    rows: &'a [f32],
+    /// Scale of each row, one if there are none.
+    rows: Option<&'a [f32]>,
 }
 
-/// What the sum of a channel is worth.
+/// What the sums of channels are worth.
 trait Channels<S>: Copy {
     fn count(&self) -> usize;
     fn split_at(self, at: usize) -> (Self, Self);
-    fn first(self, count: usize) -> Self;
-    fn value(&self, sum: S, row: f32, channel: usize) -> f32;
+    /// Of N channels from `at` on, in a row of this scale.
+    fn values<const N: usize>(&self, sums: &[S; N], row: f32, at: usize) -> [f32; N];
 }
 
 /// Exact sums, a scale for each channel.
@@ -177,13 +207,13 @@ impl Channels<i32> for &[f32] {
     }
 
     #[inline(always)]
-    fn first(self, count: usize) -> Self {
-        &self[..count]
-    }
-
-    #[inline(always)]
-    fn value(&self, sum: i32, row: f32, channel: usize) -> f32 {
-        sum as f32 * (row * self[channel])
+    fn values<const N: usize>(&self, sums: &[i32; N], row: f32, at: usize) -> [f32; N] {
+        let scales: &[f32; N] = part(self, at);
+        let mut values = [0.0; N];
+        for ((value, sum), scale) in values.iter_mut().zip(sums).zip(scales) {
+            *value = *sum as f32 * (row * scale);
+        }
+        values
     }
 }
 
@@ -203,13 +233,8 @@ impl Channels<f32> for Scaled {
     }
 
     #[inline(always)]
-    fn first(self, count: usize) -> Self {
-        Scaled(count)
-    }
-
-    #[inline(always)]
-    fn value(&self, sum: f32, row: f32, _: usize) -> f32 {
-        sum * row
+    fn values<const N: usize>(&self, sums: &[f32; N], row: f32, _: usize) -> [f32; N] {
+        each(*sums, |sum| sum * row)
     }
 }
 
@@ -223,27 +248,44 @@ struct Row<'a, S, C> {
     scale: f32,
 }
 
-impl<S: Copy, C: Channels<S>> Row<'_, S, C> {
+impl<S: Copy, C: Channels<S>> Source for Row<'_, S, C> {
     #[inline(always)]
-    fn value(&self, n: usize) -> f32 {
-        self.scales.value(self.sums[n], self.scale, n) + self.bias[n]
-    }
-
-    #[inline(always)]
-    fn map(self, out: &mut [f32], activation: impl Fn(f32) -> f32) {
-        let channels = out.len();
-        // One length for all: the loop needs no further check and vectorises.
-        let row = Row {
-            sums: &self.sums[..channels],
-            scales: self.scales.first(channels),
-            bias: &self.bias[..channels],
-            scale: self.scale,
-        };
-        for (n, out) in out.iter_mut().enumerate() {
-            *out = activation(row.value(n));
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        let bias: &[f32; N] = part(self.bias, at);
+        let mut values = self.scales.values(part(self.sums, at), self.scale, at);
+        for (value, bias) in values.iter_mut().zip(bias) {
+            *value += bias;
         }
+        values
     }
+}
 
+/// A source with a function of each value.
+struct Activated<R, F>(R, F);
+
+impl<R: Source, F: Fn(f32) -> f32> Source for Activated<R, F> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        each(self.0.values(at), &self.1)
+    }
+}
+
+/// A source times the sigmoid of another.
+struct Gated<R>(R, R);
+
+impl<R: Source> Source for Gated<R> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        let mut values: [f32; N] = self.0.values(at);
+        let gates: [f32; N] = self.1.values(at);
+        for (value, gate) in values.iter_mut().zip(gates) {
+            *value *= sigmoid(gate);
+        }
+        values
+    }
+}
+
+impl<S: Copy, C: Channels<S>> Row<'_, S, C> {
     #[inline(always)]
     fn split_at(self, at: usize) -> (Self, Self) {
         let (sums, more_sums) = self.sums.split_at(at);

@@ -3,23 +3,32 @@
 //! A layer's weights lie in panels of 16 output channels; within a panel the inputs go by fours, the *quads*
 //! that dot-product instructions take: 16 channels × 4 inputs are one block of 64 bytes. All kernels read this one
 //! layout, all of them sum exactly in 32 bits, and the arithmetic in floats before and after is written once: whatever
-//! a processor has, the result is the same to the last bit.
+//! a processor has, the result is the same to the last bit. Layers that stay in floats have kernels here, too
+//! ([`multiply_float`]), of which that is true but for the portable ones of x86-64.
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
 mod epilogue;
+mod float;
 mod int4;
+mod lanes;
 mod portable;
 mod rows;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod strips;
 mod tier;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 mod weights;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use epilogue::{Activation, Epilogue};
 pub(crate) use epilogue::{exp, sigmoid};
+pub use float::{FloatWeights, Left, Right, multiply_float, product};
 pub use int4::{GROUP, Int4Weights};
-pub use rows::Rows;
+pub(crate) use lanes::{Source, each, fill, map, part};
+pub use rows::{Rows, Scaling};
 pub use tier::{Tier, UnknownTier};
 pub use weights::Int8Weights;
 
@@ -28,6 +37,7 @@ const CHANNELS: usize = 16;
 /// Inputs that are multiplied and summed at once.
 const QUAD: usize = 4;
 /// Rows that the largest kernels take at once.
+#[cfg(target_arch = "x86_64")]
 const MOST_ROWS: usize = 8;
 
 /// 16 channels of four inputs each; the alignment is that of a cache line.
@@ -53,16 +63,16 @@ pub fn multiply(tier: Tier, rows: &Rows, weights: &Int8Weights, sums: &mut Vec<i
         #[cfg(target_arch = "x86_64")]
         Tier::Avx2 => x86::avx2(rows, weights, sums),
         #[cfg(target_arch = "x86_64")]
-        Tier::AvxVnni => x86::avx_vnni(rows, weights, sums),
+        Tier::AvxVnni => vnni::avx_vnni(rows, weights, sums),
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx512Vnni => x86::avx512_vnni(rows, weights, sums),
+        Tier::Avx512Vnni => vnni::avx512_vnni(rows, weights, sums),
         #[cfg(target_arch = "aarch64")]
         Tier::NeonDot => arm::neon_dot(rows, weights, sums),
     }
 }
 
 /// The same with int4 weights: the exact sum of each group of [`GROUP`] inputs times its scale, summed up in floats,
-/// group by group. VNNI has no kernel of its own for them yet and runs that of AVX2.
+/// group by group.
 ///
 /// # Panics
 /// When rows and weights differ in their number of inputs, or the rows are not made by [`Rows::for_int4`].
@@ -76,7 +86,11 @@ pub fn multiply_int4(tier: Tier, rows: &Rows, weights: &Int4Weights, sums: &mut 
     sums.resize(rows.count() * weights.padded_outputs(), 0.0);
     match tier {
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx2 | Tier::AvxVnni | Tier::Avx512Vnni => x86::avx2_int4(rows, weights, sums),
+        Tier::Avx2 => x86::avx2_int4(rows, weights, sums),
+        #[cfg(target_arch = "x86_64")]
+        Tier::AvxVnni => vnni::avx_vnni_int4(rows, weights, sums),
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx512Vnni => vnni::avx512_vnni_int4(rows, weights, sums),
         #[cfg(target_arch = "aarch64")]
         Tier::NeonDot => arm::neon_dot_int4(rows, weights, sums),
         Tier::Portable => portable::multiply_int4(rows, weights, sums),

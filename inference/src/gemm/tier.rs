@@ -13,7 +13,7 @@ const FORCED: &str = "VOCAR_KERNELS";
 pub enum Tier {
     /// Plain Rust: every processor.
     Portable,
-    /// x86-64 with AVX2: 16-bit products summed in pairs, exact.
+    /// x86-64 with AVX2 and FMA: 16-bit products summed in pairs, exact.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// x86-64 with AVX-VNNI.
@@ -91,16 +91,17 @@ impl Tier {
         match self {
             Tier::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx2 => is_x86_feature_detected!("avx2"),
+            Tier::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
-            Tier::AvxVnni => {
-                is_x86_feature_detected!("avxvnni") && is_x86_feature_detected!("avx2")
-            }
+            Tier::AvxVnni => is_x86_feature_detected!("avxvnni") && Tier::Avx2.supported(),
             #[cfg(target_arch = "x86_64")]
             Tier::Avx512Vnni => {
                 is_x86_feature_detected!("avx512vnni")
                     && is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && Tier::Avx2.supported()
             }
             #[cfg(target_arch = "aarch64")]
             Tier::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),

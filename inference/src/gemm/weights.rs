@@ -47,18 +47,33 @@ impl Int8Weights {
     ///
     /// # Panics
     /// When `integers` does not hold `inputs * scales.len()` values.
-    pub fn from_integers(integers: &[i8], inputs: usize, mut scales: Vec<f32>) -> Int8Weights {
+    pub fn from_integers(integers: &[i8], inputs: usize, scales: Vec<f32>) -> Int8Weights {
+        Int8Weights::packed(integers.iter().copied(), inputs, scales)
+    }
+
+    /// The same from bytes that hold the integers.
+    ///
+    /// # Panics
+    /// As [`Int8Weights::from_integers`].
+    pub fn from_bytes(bytes: &[u8], inputs: usize, scales: Vec<f32>) -> Int8Weights {
+        Int8Weights::packed(bytes.iter().map(|&byte| byte as i8), inputs, scales)
+    }
+
+    fn packed(
+        integers: impl ExactSizeIterator<Item = i8>,
+        inputs: usize,
+        mut scales: Vec<f32>,
+    ) -> Int8Weights {
         let outputs = scales.len();
         assert_eq!(integers.len(), inputs * outputs, "values of the weight");
         let (panels, quads) = (outputs.div_ceil(CHANNELS), inputs.div_ceil(QUAD));
         let mut blocks = vec![Block([0; CHANNELS * QUAD]); panels * quads];
         let mut offsets = vec![0; panels * CHANNELS];
-        for (input, row) in integers.chunks(outputs).enumerate() {
-            for (output, &value) in row.iter().enumerate() {
-                let block = &mut blocks[output / CHANNELS * quads + input / QUAD];
-                block.0[output % CHANNELS * QUAD + input % QUAD] = value;
-                offsets[output] += 128 * i32::from(value);
-            }
+        for (n, value) in integers.enumerate() {
+            let (input, output) = (n / outputs, n % outputs);
+            let block = &mut blocks[output / CHANNELS * quads + input / QUAD];
+            block.0[output % CHANNELS * QUAD + input % QUAD] = value;
+            offsets[output] += 128 * i32::from(value);
         }
         scales.resize(panels * CHANNELS, 0.0);
         Int8Weights {
@@ -85,6 +100,13 @@ impl Int8Weights {
         self.scales.len()
     }
 
+    /// For each channel, the sum of its weights times their scale: what one step too much in every input adds.
+    pub fn scaled_sums(&self) -> impl Iterator<Item = f32> {
+        let sums = self.offsets.iter().zip(&self.scales);
+        let sums = sums.map(|(&offset, scale)| (offset / 128) as f32 * scale);
+        sums.take(self.outputs)
+    }
+
     /// Bytes that a product reads.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.blocks[..]) + size_of_val(&self.scales[..])
@@ -96,6 +118,12 @@ impl Int8Weights {
 
     pub(super) fn panels(&self) -> impl Iterator<Item = &[Block]> {
         self.blocks.chunks_exact(self.quads().max(1))
+    }
+
+    /// The blocks of all panels, one panel behind the other.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks
     }
 
     pub(super) fn scales(&self) -> &[f32] {

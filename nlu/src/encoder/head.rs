@@ -93,6 +93,8 @@ pub(super) struct Head {
     slots: Layer,
     slope: f32,
     offset: f32,
+    /// Below this probability a sentence is none of the domain's.
+    threshold: f32,
 }
 
 impl Head {
@@ -131,6 +133,12 @@ impl Head {
             let number = text.parse().ok().filter(|number: &f32| number.is_finite());
             number.ok_or_else(|| bad(format!("its remark `{name}` is no number: {text}")))
         };
+        let threshold = number("threshold")?;
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(bad(format!(
+                "its remark `threshold` is no probability: {threshold}"
+            )));
+        }
         let followers = |tag: &Tag| {
             let earlier = tags
                 .iter()
@@ -143,13 +151,15 @@ impl Head {
             slots: Layer::read(&tensors, "tags", tags.len(), dim)?,
             slope: number("slope")?,
             offset: number("offset")?,
+            threshold,
             before: tags.iter().map(followers).collect(),
             names,
             tags,
         })
     }
 
-    /// Intents that `allowed` lets through with the probability of each that the sentence means it, likeliest first.
+    /// Intents that `allowed` lets through with the probability of each that the sentence means it, likeliest first; none
+    /// below the threshold.
     pub fn intents(&self, sentence: &[f32], allowed: impl Fn(&str) -> bool) -> Vec<(&str, f32)> {
         let scores = self.intents.of(sentence);
         let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -163,6 +173,7 @@ impl Head {
         let mut found: Vec<(&str, f32)> = named
             .filter(|(name, _)| allowed(name))
             .map(|(name, score)| (name.as_str(), chance(score)))
+            .filter(|(_, chance)| *chance >= self.threshold)
             .collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         found

@@ -44,7 +44,8 @@ pub enum EncoderError {
 /// What a sentence means to a domain, as the encoder has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guess {
-    /// Intents with the probability of each that the sentence means it, likeliest first.
+    /// Intents with the probability of each that the sentence means it, likeliest first; empty when it is likely to mean
+    /// nothing to the domain.
     pub intents: Vec<(String, f32)>,
     /// Words that are slots.
     pub spans: Vec<Span>,

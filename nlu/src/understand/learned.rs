@@ -10,8 +10,6 @@ use crate::encoder::{Encoder, Guess};
 use crate::value::SlotValue;
 use crate::words;
 
-/// A reading below this probability is none.
-const LEAST_CONFIDENCE: f32 = 0.5;
 /// A reading that is this much less probable than the best is left out.
 const BEHIND: f32 = 0.2;
 /// How many words before a span a value may begin.
@@ -56,11 +54,7 @@ impl Understander {
         guess: &'a Guess,
         words: &'a [String],
     ) -> impl Iterator<Item = Intent> + 'a {
-        let sure = guess
-            .intents
-            .iter()
-            .take_while(|(_, chance)| *chance >= LEAST_CONFIDENCE);
-        sure.filter_map(|(name, chance)| {
+        guess.intents.iter().filter_map(|(name, chance)| {
             let spec = domain.intents().iter().find(|spec| spec.name == *name)?;
             let slots = self.slots_of(domain, spec, guess, words);
             let mut intent = self.intent(domain, spec, slots, words);

@@ -2,12 +2,15 @@
 //!
 //! [`NGram`] knows which word follows which, [`LexiconTree`] how all words are said, and [`Dictation`] passes tokens over
 //! one copy of the tree for each history of words that is alive, with the n-gram smeared over the tree so that the beam
-//! can be narrow. Commands do not need this; it measures how well the acoustic model hears speech at large.
+//! can be narrow. Commands do not need this; it measures how well the acoustic model hears speech at large, and short
+//! searches weigh candidates of a wake phrase against other words.
 
 mod lookahead;
 mod ngram;
 mod scores;
 mod search;
+#[cfg(test)]
+pub(crate) mod synthetic;
 mod table;
 #[cfg(test)]
 mod tests;

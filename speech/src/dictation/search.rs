@@ -202,6 +202,21 @@ impl Dictation {
         self.tokens.len()
     }
 
+    /// Scores of the best path that ends here, nats: of any at all, which may be within a word, and of those at the end of a
+    /// word or in a silence. 0 before the first frame, negative infinity where there is no such path.
+    pub fn best_scores(&mut self) -> (f32, f32) {
+        if self.frame == 0 {
+            return (0.0, 0.0);
+        }
+        self.arrive(f32::INFINITY);
+        let silent = self.tokens.iter().filter(|token| token.node == SILENCE);
+        let between = silent
+            .map(|token| token.score)
+            .chain(self.arrivals.items.iter().map(|arrival| arrival.score))
+            .fold(f32::NEG_INFINITY, f32::max);
+        (self.best, between)
+    }
+
     /// The words of the best path that ends here; empty when none does.
     pub fn finish(&mut self) -> Vec<SpokenWord> {
         self.finish_scored().1

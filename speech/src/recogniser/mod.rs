@@ -23,7 +23,7 @@ use crate::frontend::FeatureSpecError;
 use crate::lexicon::{Lexicon, Unpronounceable};
 use crate::resource::ResourceError;
 use crate::vad::{VadConfig, VadConfigError, VadEvent, VoiceActivity};
-use crate::wake::{WakeConfig, WakeSpotter};
+use crate::wake::{WakeConfig, WakeSpotter, Words};
 use ears::Ears;
 use loudness::Loudness;
 use recent::Recent;
@@ -160,7 +160,12 @@ impl Recogniser {
         }
         let background = Background::load(bundle, phones)?;
         config.decoder.confidence = ConfidenceScale::from_manifest(&manifest.confidence);
-        let spotter = WakeSpotter::new(lexicon, &background, config.wake.clone())?;
+        let mut spotter = WakeSpotter::new(lexicon, &background, config.wake.clone())?;
+        if !config.wake.phrases.is_empty()
+            && let Some(words) = Words::load(bundle, lexicon)?
+        {
+            spotter = spotter.against(&words);
+        }
         Ok(Recogniser {
             voice: VoiceActivity::new(config.vad.clone())?,
             voice_origin: 0,

@@ -92,6 +92,26 @@ impl Chain {
         self.links.iter().filter(|link| !link.pause).count()
     }
 
+    /// Log-likelihood of the best way through all phones over these frames, pauses between words at will; `columns` scores a
+    /// frame, natural logarithms. Negative infinity when there are fewer frames than phones.
+    pub fn align(&self, frames: &[f32], columns: usize) -> f32 {
+        let mut scores = vec![f32::NEG_INFINITY; self.links.len()];
+        for (number, row) in frames.chunks_exact(columns).enumerate() {
+            for index in (0..self.links.len()).rev() {
+                let unit = self.links[index].unit;
+                let entering = match index {
+                    0 if number == 0 => 0.0,
+                    0 => f32::NEG_INFINITY,
+                    _ if self.links[index - 1].pause => scores[index - 1].max(scores[index - 2]),
+                    _ => scores[index - 1],
+                };
+                scores[index] = (entering + row[unit.begin_column()])
+                    .max(scores[index] + row[unit.continue_column()]);
+            }
+        }
+        scores.last().copied().unwrap_or(f32::NEG_INFINITY)
+    }
+
     /// Forgets what was heard.
     pub fn clear(&mut self) {
         self.walkers.fill(NOBODY);
@@ -115,6 +135,7 @@ impl Chain {
             worst_word: last.worst,
             fit: self.fit(frame.number + 1),
             pause_after: NO_PAUSE,
+            advantage: None,
         })
     }
 

@@ -10,7 +10,6 @@ use vocar_daemon::pipeline::{Language, Pipeline};
 use vocar_inference::Precision;
 use vocar_nlu::domain::car_demo_entities;
 use vocar_speech::grammar::WordGraph;
-use vocar_speech::resample::Resampler;
 use vocar_speech::source::AudioSource;
 
 /// A pipeline under test.
@@ -80,7 +79,7 @@ impl Listener {
         self.pipeline
             .begin(self.sessions, "driver", self.mode)
             .unwrap();
-        let mut samples = decode(source);
+        let mut samples = source.whole().unwrap();
         samples.iter_mut().for_each(|sample| *sample *= self.volume);
         let spoken = samples.len() as u64;
         samples.resize(samples.len() + (tail_s * 16e3) as usize, 0.0);
@@ -95,17 +94,6 @@ impl Listener {
             .unwrap();
         Hearing { events, spoken }
     }
-}
-
-/// A recording as 16 kHz samples.
-fn decode(mut source: AudioSource) -> Vec<f32> {
-    let mut resampler = Resampler::new(source.rate()).unwrap();
-    let mut samples = Vec::new();
-    while let Some(chunk) = source.next_chunk().unwrap() {
-        resampler.push(chunk, &mut samples).unwrap();
-    }
-    resampler.flush(&mut samples).unwrap();
-    samples
 }
 
 /// A final transcript.

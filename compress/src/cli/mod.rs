@@ -1,0 +1,87 @@
+//! The commands: each file has the arguments of one and what it does.
+
+pub mod bench;
+pub mod calibrate;
+pub mod factorise;
+pub mod plan;
+pub mod prune;
+pub mod quantise;
+pub mod report;
+pub mod time;
+
+use std::error::Error;
+use std::path::Path;
+
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+use vocar_compress::check::{Checked, Second, check};
+use vocar_compress::{Report, bundle, read, write};
+use vocar_inference::Precision;
+
+/// What a command ends with.
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// The float network of a file or a bundle.
+fn floats(input: &Path) -> Result<ModelProto, Box<dyn Error>> {
+    Ok(if input.is_dir() {
+        bundle::floats(input)?
+    } else {
+        read(input)?
+    })
+}
+
+/// Says what was changed and what was kept.
+fn tell(report: &Report) {
+    for (layer, reason) in &report.kept {
+        println!("kept {layer}: {reason}");
+    }
+    let (changed, kept) = (report.changed.len(), report.kept.len());
+    println!("{changed} layers of {}", changed + kept);
+}
+
+/// Where a network goes.
+struct Written<'a> {
+    /// The file or bundle it was made from.
+    input: &'a Path,
+    /// A file, or a bundle.
+    output: &'a Path,
+    /// As which of a bundle's networks; without one, it is the float network of a new bundle.
+    precision: Option<Precision>,
+}
+
+/// Writes a network as a file or into a bundle, says how large it is and whether ONNX Runtime agrees with ours.
+fn put(to: &Written, model: &ModelProto, before: usize) -> Result<Checked, Box<dyn Error>> {
+    let output = to.output;
+    let file = match to.precision {
+        Some(precision) if output.is_dir() => bundle::add(output, precision, model)?,
+        None if to.input.is_dir() && output.extension().is_none_or(|kind| kind != "onnx") => {
+            bundle::derive(to.input, output, model)?
+        }
+        None if output.is_dir() => {
+            return Err(format!(
+                "{}: only a bundle becomes a bundle: give a bundle as input, or a .onnx file to write",
+                output.display()
+            )
+            .into());
+        }
+        _ => {
+            write(output, model)?;
+            output.to_owned()
+        }
+    };
+    let after = model.encoded_len();
+    println!(
+        "{}: {before} -> {after} bytes, {:.2} times smaller",
+        file.display(),
+        before as f64 / after as f64
+    );
+    let checked = check(&file)?;
+    match checked.second {
+        Second::Absent => println!("checked: our run time runs it"),
+        Second::Apart(apart) => println!(
+            "checked: our run time runs it, ONNX Runtime agrees to {:.2} %",
+            100.0 * apart
+        ),
+    }
+    Ok(checked)
+}

@@ -1,0 +1,376 @@
+//! A network of our operators alone, run in order over memory that is laid out once.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use tract_onnx::pb::{GraphProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
+
+use super::graph::Constants;
+use super::operator::{Operator, Past, Workspace};
+use super::{KINDS, build};
+use crate::gemm::Tier;
+
+/// Most inputs of an operator that are no constants and no states.
+const MOST_INPUTS: usize = 2;
+
+/// An input or output of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+}
+
+/// Floats in one of a stream's buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    buffer: usize,
+    size: usize,
+}
+
+/// Where an input or output of the network is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    Buffer(Place),
+    /// So many-eth state of a step.
+    State(usize, usize),
+}
+
+#[derive(Debug)]
+struct Step {
+    operator: Box<dyn Operator>,
+    inputs: Vec<Place>,
+    /// Last axis of the first input.
+    width: usize,
+    output: Place,
+}
+
+/// A network whose nodes are all ours, with its weights.
+#[derive(Debug)]
+pub(crate) struct Program {
+    steps: Vec<Step>,
+    /// Length of each buffer.
+    buffers: Vec<usize>,
+    inputs: Vec<(Tensor, Port)>,
+    outputs: Vec<(Tensor, Port)>,
+}
+
+/// What one stream through a [`Program`] remembers, and room to work in.
+pub(crate) struct Stream {
+    pasts: Vec<Past>,
+    buffers: Vec<Vec<f32>>,
+    work: Workspace,
+}
+
+impl Clone for Stream {
+    /// The same past, and fresh room to work in.
+    fn clone(&self) -> Stream {
+        Stream {
+            pasts: self.pasts.clone(),
+            buffers: self.buffers.clone(),
+            work: Workspace::new(self.work.tier),
+        }
+    }
+}
+
+impl Stream {
+    /// Forgets all that was heard.
+    pub fn reset(&mut self) {
+        for past in &mut self.pasts {
+            past.values.fill(0.0);
+            past.oldest = 0;
+        }
+    }
+}
+
+impl Program {
+    /// The program of a graph that was [fused](super::fuse); `None` when other operators are left, a shape is open, or states
+    /// are used in another way than by the operator that keeps them. The error, for a node of ours that is wrong, is a sentence.
+    pub fn of(graph: &GraphProto) -> Result<Option<Program>, String> {
+        let ours = |kind: &str| KINDS.iter().any(|(known, _)| *known == kind);
+        if !graph.node.iter().all(|node| ours(&node.op_type)) {
+            return Ok(None);
+        }
+        let constants = Constants::of(graph);
+        let mut nodes = Vec::new();
+        for node in &graph.node {
+            let operator = build(node, &constants)?;
+            let (inputs, states) = (operator.inputs(), operator.states().len());
+            if node.input.len() < inputs + states
+                || node.output.len() != 1 + states
+                || inputs > MOST_INPUTS
+            {
+                return Ok(None);
+            }
+            nodes.push(Node {
+                operator,
+                inputs: &node.input[..inputs],
+                states: &node.input[inputs..inputs + states],
+                output: &node.output[0],
+                successors: &node.output[1..],
+            });
+        }
+        Ok(Layout::of(graph, &nodes).and_then(|layout| layout.program(graph, nodes)))
+    }
+
+    /// The network's inputs, states among them, in its order.
+    pub fn inputs(&self) -> impl Iterator<Item = &Tensor> {
+        self.inputs.iter().map(|(tensor, _)| tensor)
+    }
+
+    /// The network's outputs, successors of states among them, in its order.
+    pub fn outputs(&self) -> impl Iterator<Item = &Tensor> {
+        self.outputs.iter().map(|(tensor, _)| tensor)
+    }
+
+    /// How often each operator occurs.
+    pub fn operators(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for step in &self.steps {
+            *counts.entry(step.operator.name().to_owned()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// A stream whose states are all zeros.
+    pub fn stream(&self) -> Stream {
+        Stream {
+            pasts: self.steps.iter().map(|step| step.operator.past()).collect(),
+            buffers: self.buffers.iter().map(|&size| vec![0.0; size]).collect(),
+            work: Workspace::new(Tier::best()),
+        }
+    }
+
+    /// Where the values of an input go that is no state.
+    pub fn input<'a>(&self, stream: &'a mut Stream, number: usize) -> Option<&'a mut [f32]> {
+        match self.inputs.get(number)?.1 {
+            Port::Buffer(place) => Some(&mut stream.buffers[place.buffer][..place.size]),
+            Port::State(..) => None,
+        }
+    }
+
+    /// The values of an output that is no state's successor.
+    pub fn output<'a>(&self, stream: &'a Stream, number: usize) -> Option<&'a [f32]> {
+        match self.outputs.get(number)?.1 {
+            Port::Buffer(place) => Some(&stream.buffers[place.buffer][..place.size]),
+            Port::State(..) => None,
+        }
+    }
+
+    /// One step: from the inputs as they were written to the outputs, and the states to their successors.
+    pub fn step(&self, stream: &mut Stream) {
+        let Stream {
+            pasts,
+            buffers,
+            work,
+        } = stream;
+        for (step, past) in self.steps.iter().zip(pasts) {
+            // Taken out, so that the others can be read meanwhile.
+            let mut out = std::mem::take(&mut buffers[step.output.buffer]);
+            let mut inputs: [&[f32]; MOST_INPUTS] = [&[]; MOST_INPUTS];
+            for (input, place) in inputs.iter_mut().zip(&step.inputs) {
+                *input = &buffers[place.buffer][..place.size];
+            }
+            let inputs = &inputs[..step.inputs.len()];
+            let written = &mut out[..step.output.size];
+            step.operator.run(inputs, step.width, past, written, work);
+            buffers[step.output.buffer] = out;
+        }
+    }
+
+    /// Writes all inputs, states among them.
+    ///
+    /// # Panics
+    /// When a length is not that of its shape.
+    pub fn write(&self, stream: &mut Stream, inputs: &[Vec<f32>]) {
+        for (number, values) in inputs.iter().enumerate() {
+            if let Some(input) = self.input(stream, number) {
+                input.copy_from_slice(values);
+            }
+        }
+        for (number, step) in self.steps.iter().enumerate() {
+            let mut states: Vec<&[f32]> = vec![&[]; step.operator.states().len()];
+            for ((_, port), values) in self.inputs.iter().zip(inputs) {
+                if let Port::State(of, which) = port
+                    && *of == number
+                {
+                    states[*which] = values;
+                }
+            }
+            step.operator.import(&states, &mut stream.pasts[number]);
+        }
+    }
+
+    /// Reads all outputs, successors of states among them.
+    pub fn read(&self, stream: &Stream) -> Vec<Vec<f32>> {
+        let mut states: Vec<Vec<Vec<f32>>> = Vec::new();
+        for (step, past) in self.steps.iter().zip(&stream.pasts) {
+            let shapes = step.operator.states();
+            let sizes = shapes.iter().map(|shape| shape.iter().product::<usize>());
+            let mut values: Vec<Vec<f32>> = sizes.map(|size| vec![0.0; size]).collect();
+            let mut slices: Vec<&mut [f32]> = values.iter_mut().map(|v| &mut v[..]).collect();
+            step.operator.export(past, &mut slices);
+            states.push(values);
+        }
+        let value = |(_, port): &(Tensor, Port)| match port {
+            Port::Buffer(place) => stream.buffers[place.buffer][..place.size].to_vec(),
+            Port::State(step, which) => std::mem::take(&mut states[*step][*which]),
+        };
+        self.outputs.iter().map(value).collect()
+    }
+}
+
+/// A node on its way into a program.
+struct Node<'a> {
+    operator: Box<dyn Operator>,
+    inputs: &'a [String],
+    states: &'a [String],
+    output: &'a str,
+    successors: &'a [String],
+}
+
+/// Where every tensor of a graph is.
+struct Layout<'a> {
+    places: HashMap<&'a str, Place>,
+    shapes: HashMap<&'a str, Vec<usize>>,
+    buffers: Vec<usize>,
+    /// The states and their successors.
+    states: HashMap<&'a str, (usize, usize)>,
+    successors: HashMap<&'a str, (usize, usize)>,
+}
+
+impl<'a> Layout<'a> {
+    fn of(graph: &'a GraphProto, nodes: &[Node<'a>]) -> Option<Layout<'a>> {
+        let mut layout = Layout {
+            places: HashMap::new(),
+            shapes: HashMap::new(),
+            buffers: Vec::new(),
+            states: HashMap::new(),
+            successors: HashMap::new(),
+        };
+        for (number, node) in nodes.iter().enumerate() {
+            for (which, (state, next)) in node.states.iter().zip(node.successors).enumerate() {
+                if layout.states.insert(state, (number, which)).is_some() {
+                    return None;
+                }
+                layout.successors.insert(next, (number, which));
+            }
+        }
+        for input in inputs(graph) {
+            let shape = shape_of(input)?;
+            if !layout.states.contains_key(&*input.name) {
+                let buffer = layout.buffer(shape.iter().product(), &mut Vec::new());
+                layout.places.insert(&input.name, buffer);
+            }
+            layout.shapes.insert(&input.name, shape);
+        }
+        layout.place(graph, nodes)?;
+        Some(layout)
+    }
+
+    /// Gives every output of a node a buffer; one whose tensor nobody needs any more is used again.
+    fn place(&mut self, graph: &'a GraphProto, nodes: &[Node<'a>]) -> Option<()> {
+        let mut last: HashMap<&str, usize> = HashMap::new();
+        for (number, node) in nodes.iter().enumerate() {
+            last.extend(node.inputs.iter().map(|input| (&**input, number)));
+        }
+        let results: HashSet<&str> = graph.output.iter().map(|output| &*output.name).collect();
+        let fixed: HashSet<&str> = inputs(graph).map(|input| &*input.name).collect();
+        let mut free = Vec::new();
+        for (number, node) in nodes.iter().enumerate() {
+            let shapes = &self.shapes;
+            let shape = node.operator.output(shapes.get(&*node.inputs[0])?).ok()?;
+            for more in &node.inputs[1..] {
+                if shapes.get(&**more)? != &shape {
+                    return None;
+                }
+            }
+            for (state, wanted) in node.states.iter().zip(node.operator.states()) {
+                if shapes.get(&**state)? != &wanted {
+                    return None;
+                }
+            }
+            let place = self.buffer(shape.iter().product(), &mut free);
+            self.places.insert(node.output, place);
+            self.shapes.insert(node.output, shape);
+            let done = |input: &&str| {
+                last[input] == number && !results.contains(input) && !fixed.contains(input)
+            };
+            let mut inputs: Vec<&str> = node.inputs.iter().map(|input| &**input).collect();
+            inputs.dedup();
+            for input in inputs.into_iter().filter(done) {
+                free.push(self.places.get(input)?.buffer);
+            }
+        }
+        Some(())
+    }
+
+    /// A buffer of at least so many floats, of the free ones if there is one.
+    fn buffer(&mut self, size: usize, free: &mut Vec<usize>) -> Place {
+        let buffer = free.pop().unwrap_or_else(|| {
+            self.buffers.push(0);
+            self.buffers.len() - 1
+        });
+        self.buffers[buffer] = self.buffers[buffer].max(size);
+        Place { buffer, size }
+    }
+
+    fn program(self, graph: &GraphProto, nodes: Vec<Node>) -> Option<Program> {
+        let port = |name: &str, states: &HashMap<&str, (usize, usize)>| match states.get(name) {
+            Some(&(step, which)) => Some(Port::State(step, which)),
+            None => self.places.get(name).map(|&place| Port::Buffer(place)),
+        };
+        let mut inputs_of = Vec::new();
+        for input in inputs(graph) {
+            inputs_of.push((tensor(input)?, port(&input.name, &self.states)?));
+        }
+        let mut outputs = Vec::new();
+        for output in &graph.output {
+            outputs.push((tensor(output)?, port(&output.name, &self.successors)?));
+        }
+        let place = |name: &String| self.places.get(&**name).copied();
+        let mut steps = Vec::new();
+        for node in nodes {
+            steps.push(Step {
+                inputs: node.inputs.iter().map(place).collect::<Option<_>>()?,
+                width: *self.shapes.get(&*node.inputs[0])?.last()?,
+                output: *self.places.get(node.output)?,
+                operator: node.operator,
+            });
+        }
+        Some(Program {
+            steps,
+            buffers: self.buffers,
+            inputs: inputs_of,
+            outputs,
+        })
+    }
+}
+
+/// Inputs of a graph that are no constants.
+fn inputs(graph: &GraphProto) -> impl Iterator<Item = &ValueInfoProto> {
+    let constants: HashSet<&str> = graph.initializer.iter().map(|c| &*c.name).collect();
+    let inputs = graph.input.iter();
+    inputs.filter(move |input| !constants.contains(&*input.name))
+}
+
+fn tensor(info: &ValueInfoProto) -> Option<Tensor> {
+    Some(Tensor {
+        name: info.name.clone(),
+        shape: shape_of(info)?,
+    })
+}
+
+/// The shape of floats, unless it is open.
+fn shape_of(info: &ValueInfoProto) -> Option<Vec<usize>> {
+    let type_proto::Value::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()?;
+    let dims = tensor
+        .shape
+        .as_ref()?
+        .dim
+        .iter()
+        .map(|dim| match dim.value {
+            Some(dimension::Value::DimValue(size)) => usize::try_from(size).ok(),
+            _ => None,
+        });
+    let floats = tensor.elem_type == tract_onnx::pb::tensor_proto::DataType::Float as i32;
+    floats.then(|| dims.collect()).flatten()
+}

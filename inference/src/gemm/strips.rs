@@ -1,0 +1,53 @@
+//! Rows in strips, as many as a kernel takes at once.
+
+use super::Rows;
+
+/// The rows of one call of a kernel: their bytes and where their sums go.
+pub(super) struct Strip<'a, T> {
+    pub rows: &'a [u8],
+    /// Bytes of a row.
+    pub stride: usize,
+    pub sums: &'a mut [T],
+    /// Channels of a row of sums.
+    pub width: usize,
+    /// For int4 weights, those of these rows: see [`Rows::corrections`].
+    pub corrections: &'a [i32],
+}
+
+/// Cuts the rows into strips of at most `most` and calls `kernel` with the number of rows in each.
+pub(super) fn strips<T>(
+    rows: &Rows,
+    width: usize,
+    sums: &mut [T],
+    most: usize,
+    mut kernel: impl FnMut(usize, Strip<T>),
+) {
+    let stride = rows.stride();
+    let groups = rows.corrections().len() / rows.count().max(1);
+    let strips = rows
+        .bytes()
+        .chunks(most * stride)
+        .zip(sums.chunks_mut(most * width));
+    for (number, (bytes, sums)) in strips.enumerate() {
+        let count = bytes.len() / stride;
+        let strip = Strip {
+            rows: bytes,
+            stride,
+            sums,
+            width,
+            corrections: &rows.corrections()[number * most * groups..][..count * groups],
+        };
+        kernel(count, strip);
+    }
+}
+
+/// Calls a kernel with as many rows as a strip has, up to the most it takes.
+macro_rules! with_rows {
+    ($count:expr, $kernel:ident $arguments:tt, $($rows:literal),*; $most:literal) => {
+        match $count {
+            $($rows => $kernel::<$rows> $arguments,)*
+            _ => $kernel::<$most> $arguments,
+        }
+    };
+}
+pub(super) use with_rows;
