@@ -2,10 +2,11 @@
 
     python -m training.nlu.evaluate --checkpoint data/nlu/run/best.pt --calibrate      # writes into the checkpoint
     python -m training.nlu.evaluate --checkpoint data/nlu/run/best.pt --split test --json nlu.json
+    python -m training.nlu.evaluate --checkpoint data/nlu/run/best.pt --bundle models/nlu-en   # the run time besides
 
 How sure an intent is: 1 / (1 + exp(-(slope * x + offset))), x the log-odds of the likeliest intent that is in scope.
 A sentence below `threshold` is taken as out of scope. It is the lowest at which at least `RECALL` of the development
-sentences that are out of scope are found, and never below `LEAST`: what is more likely wrong than right is not acted on.
+sentences that are out of scope are found, and never below `LEAST`: what is likelier wrong than right is not acted on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import random
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -66,6 +68,34 @@ def disturbed(examples: list[Example], noise: Noise) -> list[Example]:
     return found
 
 
+def of_bundle(bundle: Path, domain: str, examples: list[Example]) -> dict[str, float]:
+    """What the run time makes of sentences with a bundle. Here an intent counts only if it passes the threshold."""
+    reader = ROOT / "target" / "release" / "examples" / "read_pack"
+    if not reader.exists():
+        raise SystemExit(f"{reader} is not there: cargo build --release --workspace --example read_pack")
+    text = "".join(" ".join(example.words) + "\n" for example in examples)
+    done = subprocess.run([reader, bundle, domain], input=text, stdout=subprocess.PIPE, text=True, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    inside = right = both = refused = true = guessed = hit = 0
+    for example, reading in zip(examples, found, strict=True):
+        if example.intent == NONE:
+            refused += reading["intent"] is None
+            continue
+        inside += 1
+        named = reading["intent"] == example.intent
+        right += named
+        if example.tags is not None:
+            wanted, got = set(data.spans(example.tags)), {tuple(span) for span in reading["spans"]}
+            true, guessed, hit = true + len(wanted), guessed + len(got), hit + len(wanted & got)
+            both += named and wanted == got
+    out = {"accepted_right": right / max(1, inside)}
+    if true:
+        out |= {"slot_f1": 2 * hit / (true + guessed), "accepted_right_with_slots": both / max(1, inside)}
+    if inside < len(examples):
+        out["out_of_scope_recall"] = refused / (len(examples) - inside)
+    return {name: round(value, 4) for name, value in out.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--packs", type=Path, default=ROOT.parent / "shared" / "nlu")
@@ -75,6 +105,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
+    parser.add_argument("--bundle", type=Path, help="also measure this bundle as the run time reads it")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--wrong", action="store_true", help="print every sentence whose intent is wrong")
     args = parser.parse_args()
@@ -108,6 +139,8 @@ def main() -> None:
             stacked = torch.stack([intent for intent, _ in scores])
             chance = (curve["slope"] * odds(stacked) + curve["offset"]).sigmoid().numpy()
             found[domain] |= scoring.scoped(stacked, chance, curve["threshold"], examples, intents)
+        if args.bundle:
+            found[domain]["bundle"] = of_bundle(args.bundle, domain, examples)
         if args.split == "dev":
             noisy = disturbed(examples, noise)
             figures = scoring.figures(scoring.logits(model, lookup, noisy, cpu), noisy, intents, tags)

@@ -29,7 +29,7 @@ impl Finding {
     }
 }
 
-/// Looks at configuration, domains, bundle, microphone and bus.
+/// Looks at configuration, domains, bundles, microphone and bus.
 ///
 /// # Errors
 /// [`super::Code::No`] when something is missing.
@@ -44,6 +44,7 @@ pub fn execute(common: &Common) -> Result<(), Failure> {
     findings.push(Finding::of("hardware", Ok(machine(&settings))));
     findings.push(Finding::of("domains", domains(&settings)));
     findings.push(Finding::of("model", model(&settings)));
+    findings.push(Finding::of("understanding", understanding(&settings)));
     findings.push(Finding::of("microphone", microphone(&settings)));
     findings.push(Finding::of("service", service(common)));
     let well = findings.iter().all(|finding| finding.well);
@@ -97,6 +98,18 @@ fn model(settings: &Settings) -> Result<String, String> {
         bundle.manifest().version,
         graph.words().len(),
         graph.nodes()
+    ))
+}
+
+/// Opens the bundle that reads what no template says, where there is one; templates alone will do.
+fn understanding(settings: &Settings) -> Result<String, String> {
+    let encoder = assembly::encoder(settings).map_err(|error| error.to_string())?;
+    Ok(encoder.map_or_else(
+        || "by templates alone; there is no nlu-en beside the speech bundle".to_owned(),
+        |encoder| {
+            let domains: Vec<&str> = encoder.domains().collect();
+            format!("every hash right, knows {}", domains.join(", "))
+        },
     ))
 }
 
