@@ -47,7 +47,9 @@ pub fn domains(settings: &Settings) -> Result<Vec<Arc<Domain>>, DomainError> {
 pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError> {
     let configured = &settings.model.understanding;
     let dir = if configured.as_os_str().is_empty() {
-        let speech = find_bundle(&settings.model.dir).unwrap_or_default();
+        let Ok(speech) = find_bundle(&settings.model.dir) else {
+            return Ok(None);
+        };
         let beside = speech.with_file_name(ENCODER);
         if !beside.join("manifest.toml").exists() {
             return Ok(None);

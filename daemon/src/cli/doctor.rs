@@ -145,3 +145,27 @@ fn service(common: &Common) -> Result<String, String> {
     .map_err(|failure| failure.to_string())?;
     Ok(format!("running, {state}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_bundle_for_understanding_is_opened_and_may_be_absent() {
+        let mut settings = Settings::default();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        settings.model.understanding = repository.join("nlu/testdata/encoder");
+        assert!(understanding(&settings).unwrap().ends_with("knows car"));
+        settings.model.understanding = repository.join("nlu/testdata");
+        assert!(understanding(&settings).is_err());
+        let empty = tempfile::tempdir().unwrap();
+        settings.model.understanding = Default::default();
+        settings.model.dir = empty.path().join("speech-en");
+        assert!(
+            understanding(&settings)
+                .unwrap()
+                .contains("templates alone")
+        );
+    }
+}
