@@ -12,8 +12,8 @@ import numpy as np
 
 #: The bundle that this recipe writes.
 BUNDLE = Path(__file__).resolve().parent.parent / "models" / "speech-en"
-#: Every file that the manifest vouches for; the last two are there once `training.ngram` and `vocar-compress quantise` have
-#: written them.
+#: Every file that the manifest vouches for; the last two are there once `training.ngram` and `vocar-compress quantise`
+#: have written them.
 FILES = ("am-f32.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv", "words.ngram", "am-mixed.onnx")
 
 

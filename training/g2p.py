@@ -13,8 +13,8 @@ file gets exactly the same answer.
 
 Words whose only pronunciation the model finds by itself are left out of
 lexicon.txt, unless they are common: the two files together are the dictionary.
-Words of extra-lexicon.txt are always in it; the model never learns from them. The words of the bundle's n-gram are in it, too:
-all of them are spelled when the recogniser starts, and looking up is a thousand times faster than the model.
+Words of extra-lexicon.txt are always in it; the model never learns from them. The words of the bundle's n-gram are in
+it, too: all of them are spelled when the recogniser starts, and looking up is far faster than the model.
 
 File format, little-endian: magic `VG2P`, u8 version, u8 order, u8 tokens,
 u8 phones (of the phone table it was made for); per token u8 letter, u8 number
@@ -426,7 +426,7 @@ def write_lexicon(model: Model, lexicon: Lexicon, common: set[str]) -> None:
 
 
 def add_extra_words(model: Model) -> None:
-    """Puts the words of extra-lexicon.txt and of the n-gram into the bundle's lexicon, and the hash if there is a manifest."""
+    """Puts the words of extra-lexicon.txt and of the n-gram into the bundle's lexicon, its hash into the manifest."""
     path, ngram = BUNDLE / "lexicon.txt", BUNDLE / "words.ngram"
     known = cmudict_text.read_lexicon(path) | cmudict_text.read_lexicon(EXTRA)
     missing = [word for word in (bundle.read_words(ngram) if ngram.exists() else []) if word not in known]

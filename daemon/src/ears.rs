@@ -90,7 +90,7 @@ impl Ears {
         ))
     }
 
-    /// What computes, such as `tract-int8`.
+    /// What computes, such as `fused-mixed`, or `tract-f32` for a network that is not wholly ours.
     #[must_use]
     pub fn backend(&self) -> &str {
         &self.backend

@@ -15,7 +15,7 @@ pub struct Status {
     pub profile: String,
     /// Power level in force.
     pub power_level: String,
-    /// What computes the acoustic model, such as `tract-int8`.
+    /// What computes the acoustic model, such as `fused-mixed`, or `tract-f32` for a network that is not wholly ours.
     pub backend: String,
     /// Enabled domains.
     pub domains: Vec<String>,

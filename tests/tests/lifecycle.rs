@@ -116,7 +116,7 @@ async fn with_the_bundle_it_starts_within_its_marks() {
     let connection = connect(&bus.address()).await.unwrap();
     let proxy = VoiceAssistant1Proxy::new(&connection).await.unwrap();
     assert_eq!(proxy.state().await.unwrap(), "idle");
-    assert!(proxy.backend().await.unwrap().starts_with("tract-"));
+    assert!(proxy.backend().await.unwrap().starts_with("fused-"));
     println!(
         "ready after {:?}, {} MB resident",
         service.start_up,
