@@ -70,10 +70,10 @@ class Writer:
         self.op("Slice", f"next.{name}", joined, *bounds)
         return joined
 
-    def model(self, description: str) -> onnx.ModelProto:
+    def model(self, description: str, name: str = "acoustic") -> onnx.ModelProto:
         """The checked model."""
         initialisers = [numpy_helper.from_array(value, name) for name, value in self.weights.items()]
-        graph = helper.make_graph(self.nodes, "acoustic", self.inputs, self.outputs, initialisers)
+        graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, initialisers)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
         model.doc_string = description
         onnx.checker.check_model(model, full_check=True)

@@ -216,3 +216,17 @@ fn the_report_has_a_row_for_each_network_with_all_its_columns() {
         "{energy}"
     );
 }
+
+#[test]
+fn a_network_of_an_open_length_is_written_and_said_to_be_unchecked() {
+    let folder = TempDir::new().unwrap();
+    let written = folder.path().join("encoder-int8.onnx");
+    let encoder = repository("nlu/testdata/encoder/encoder-f32.onnx");
+    let said = done(&["quantise", text(&encoder), text(&written)]);
+    assert!(
+        said.contains("not checked: the shape of input `rows` is open"),
+        "{said}"
+    );
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    assert!(2 * size(&written) < size(&encoder), "{said}");
+}

@@ -6,10 +6,13 @@ use crate::mind::Mind;
 use crate::pipeline::Thresholds;
 use std::sync::Arc;
 use vocar_inference::Precision;
-use vocar_nlu::{Domain, DomainError, UnknownName};
+use vocar_nlu::{Domain, DomainError, Encoder, EncoderError, UnknownName};
 use vocar_speech::decoder::DecodingGraph;
 use vocar_speech::grammar::WordGraph;
 use vocar_speech::recogniser::RecogniserConfig;
+
+/// Folder of the bundle for understanding, beside that for speech.
+const ENCODER: &str = "nlu-en";
 
 /// Why there is nothing to understand.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +40,28 @@ pub fn domains(settings: &Settings) -> Result<Vec<Arc<Domain>>, DomainError> {
     Ok(domains)
 }
 
-/// Understanding as configured.
+/// What reads what no template says: the configured bundle, else the one beside the speech bundle if there is one.
+///
+/// # Errors
+/// [`EncoderError`] when the bundle is damaged.
+pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError> {
+    let configured = &settings.model.understanding;
+    let dir = if configured.as_os_str().is_empty() {
+        let Ok(speech) = find_bundle(&settings.model.dir) else {
+            return Ok(None);
+        };
+        let beside = speech.with_file_name(ENCODER);
+        if !beside.join("manifest.toml").exists() {
+            return Ok(None);
+        }
+        beside
+    } else {
+        configured.clone()
+    };
+    Ok(Some(Arc::new(Encoder::load(&dir)?)))
+}
+
+/// Understanding as configured, by templates alone.
 ///
 /// # Errors
 /// [`MindError`].

@@ -2,7 +2,9 @@
 
 use crate::event::Turn;
 use std::sync::Arc;
-use vocar_nlu::{Context, Domain, EntityValue, Intent, SentenceGraph, Understander, UnknownName};
+use vocar_nlu::{
+    Context, Domain, Encoder, EntityValue, Intent, SentenceGraph, Understander, UnknownName,
+};
 
 /// One reading of what was said.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +61,11 @@ impl Mind {
             doubtful: None,
             confirm_below,
         }
+    }
+
+    /// Has an encoder read what no template says, or (`None`) nobody.
+    pub fn set_encoder(&mut self, encoder: Option<Arc<Encoder>>) {
+        self.understander.set_encoder(encoder);
     }
 
     /// Names of the enabled domains.

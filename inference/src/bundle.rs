@@ -1,15 +1,17 @@
 //! Opening a model bundle: read the manifest, check every file against its hash.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use vocar_hw::Precision;
 
 use crate::manifest::{FORMAT, Manifest};
 
-const MANIFEST: &str = "manifest.toml";
+pub(crate) const MANIFEST: &str = "manifest.toml";
 
 /// Why a bundle was not accepted. Every message names the file, the field where there is one, and the mend.
 #[derive(Debug, thiserror::Error)]
@@ -93,11 +95,15 @@ impl Bundle {
     pub fn open(dir: impl AsRef<Path>) -> Result<Bundle, BundleError> {
         let dir = dir.as_ref();
         let path = dir.join(MANIFEST);
-        let manifest = parse_manifest(&path, &read_manifest(dir, &path)?)?;
-        check_references(&path, &manifest)?;
-        for (name, expected) in &manifest.files {
-            check_hash(&dir.join(name), expected)?;
+        let manifest: Manifest = parse_manifest(&path, &read_manifest(dir, &path)?)?;
+        if let Some((field, problem)) = manifest.first_nonsense() {
+            return Err(BundleError::BadField {
+                path,
+                field: field.to_owned(),
+                problem,
+            });
         }
+        check_files(dir, &manifest.files, manifest.referenced_files())?;
         Ok(Bundle {
             dir: dir.to_owned(),
             manifest,
@@ -139,7 +145,7 @@ impl Bundle {
     }
 }
 
-fn read_manifest(dir: &Path, path: &Path) -> Result<String, BundleError> {
+pub(crate) fn read_manifest(dir: &Path, path: &Path) -> Result<String, BundleError> {
     fs::read_to_string(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound if !dir.is_dir() => BundleError::Missing {
             dir: dir.to_owned(),
@@ -159,7 +165,10 @@ fn read_manifest(dir: &Path, path: &Path) -> Result<String, BundleError> {
 }
 
 /// The format number is looked at before the rest, so that a future manifest is called what it is.
-fn parse_manifest(path: &Path, text: &str) -> Result<Manifest, BundleError> {
+pub(crate) fn parse_manifest<M: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+) -> Result<M, BundleError> {
     let bad = |e: toml::de::Error| BundleError::BadManifest {
         path: path.to_owned(),
         problem: e.to_string().trim().to_owned(),
@@ -173,19 +182,31 @@ fn parse_manifest(path: &Path, text: &str) -> Result<Manifest, BundleError> {
             found,
         });
     }
-    let manifest: Manifest = toml::from_str(text).map_err(bad)?;
-    match manifest.first_nonsense() {
-        None => Ok(manifest),
-        Some((field, problem)) => Err(BundleError::BadField {
-            path: path.to_owned(),
-            field: field.to_owned(),
-            problem,
-        }),
+    toml::from_str(text).map_err(bad)
+}
+
+/// Checks `files` (hashes by name) and that each of `referenced` (field and name) is among them.
+///
+/// # Errors
+/// [`BundleError`].
+pub(crate) fn check_files(
+    dir: &Path,
+    files: &BTreeMap<String, String>,
+    referenced: Vec<(String, &str)>,
+) -> Result<(), BundleError> {
+    check_references(&dir.join(MANIFEST), files, referenced)?;
+    for (name, expected) in files {
+        check_hash(&dir.join(name), expected)?;
     }
+    Ok(())
 }
 
 /// No unchecked file may be used and no file outside the folder may be reached.
-fn check_references(path: &Path, manifest: &Manifest) -> Result<(), BundleError> {
+fn check_references(
+    path: &Path,
+    files: &BTreeMap<String, String>,
+    referenced: Vec<(String, &str)>,
+) -> Result<(), BundleError> {
     let bad = |field: String, problem: String| {
         Err(BundleError::BadField {
             path: path.to_owned(),
@@ -193,7 +214,7 @@ fn check_references(path: &Path, manifest: &Manifest) -> Result<(), BundleError>
             problem,
         })
     };
-    for (name, hash) in &manifest.files {
+    for (name, hash) in files {
         let field = format!("files.\"{name}\"");
         if !stays_inside(name) {
             return bad(field, "points outside the bundle".into());
@@ -205,8 +226,8 @@ fn check_references(path: &Path, manifest: &Manifest) -> Result<(), BundleError>
             );
         }
     }
-    for (field, file) in manifest.referenced_files() {
-        if !manifest.files.contains_key(file) {
+    for (field, file) in referenced {
+        if !files.contains_key(file) {
             return bad(
                 field,
                 format!("names \"{file}\", for which [files] has no hash"),

@@ -14,8 +14,10 @@ mod fused_engine;
 pub mod gemm;
 mod manifest;
 mod network;
+pub mod text;
 mod tract;
 mod wiring;
+mod words;
 
 pub use acoustic::{AcousticModel, AcousticSession, LoadError};
 pub use bundle::{Bundle, BundleError, sha256_hex};
@@ -25,4 +27,6 @@ pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use network::{Network, Operators};
+pub use text::{TextBundle, TextManifest};
 pub use vocar_hw::Precision;
+pub use words::WordNetwork;

@@ -43,8 +43,19 @@ impl Network {
     /// # Errors
     /// [`EngineError::Load`] when it cannot be run or a shape is open.
     pub fn load(path: &Path, operators: Operators) -> Result<Network, EngineError> {
-        let file = path.display().to_string();
-        match load(parse(path)?, &file, operators)? {
+        Network::new(parse(path)?, &path.display().to_string(), operators)
+    }
+
+    /// The same for a network that was parsed; `file` is its name in errors.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub(crate) fn new(
+        proto: ModelProto,
+        file: &str,
+        operators: Operators,
+    ) -> Result<Network, EngineError> {
+        match load(proto, file, operators)? {
             Loaded::Program(program) => {
                 let stream = Box::new(program.stream());
                 Ok(Network {
@@ -53,9 +64,9 @@ impl Network {
                 })
             }
             Loaded::Typed(typed) => {
-                let shapes = shapes(&typed).map_err(problem(&file, "shape inference"))?;
-                let plan = runnable(typed, &file)?;
-                let state = plan.spawn().map_err(problem(&file, "planning"))?;
+                let shapes = shapes(&typed).map_err(problem(file, "shape inference"))?;
+                let plan = runnable(typed, file)?;
+                let state = plan.spawn().map_err(problem(file, "planning"))?;
                 Ok(Network {
                     runner: Runner::Tract {
                         plan,

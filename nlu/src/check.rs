@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::{Domain, Reach};
-use crate::sample::{Sample, sample_within};
+use crate::sample::{Sample, Spans, sample_within};
 use crate::understand::{Context, Understander};
 use crate::value::Entities;
 
@@ -101,6 +101,7 @@ fn conflict(understander: &Understander, context: &Context, meant: Sample) -> Op
         text: intent.text,
         intent: intent.name,
         slots: intent.slots,
+        spans: Spans::new(),
     });
     let right = understood
         .as_ref()

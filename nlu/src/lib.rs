@@ -8,6 +8,7 @@ pub mod automaton;
 pub mod builtin;
 pub mod check;
 pub mod domain;
+pub mod encoder;
 pub mod graph;
 mod random;
 pub mod sample;
@@ -18,6 +19,7 @@ pub mod words;
 
 pub use check::{Report, check};
 pub use domain::{Domain, DomainError};
+pub use encoder::{Encoder, EncoderError};
 pub use graph::{SentenceArc, SentenceGraph};
 pub use sample::{Sample, sample};
 pub use understand::{Context, Intent, Pending, Understander, UnknownName};

@@ -20,7 +20,13 @@ pub struct Sample {
     pub intent: String,
     /// Slots by name.
     pub slots: BTreeMap<String, SlotValue>,
+    /// Where each slot was said: its first word and the one after its last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spans: Spans,
 }
+
+/// Word positions of slots by name, ends exclusive.
+pub type Spans = BTreeMap<String, (usize, usize)>;
 
 /// `n` random sentences that count at an open microphone: uniform over intents, then over their templates, then over
 /// the choices and slot values in the template. The same seed gives the same sentences. Templates whose entity lists
@@ -65,13 +71,14 @@ pub fn sample_within(
     let mut out = Vec::with_capacity(n);
     while out.len() < n && !intents.is_empty() {
         let (intent, templates) = &intents[speaker.random.below(intents.len())];
-        let (mut words, mut slots) = (Vec::new(), BTreeMap::new());
+        let mut said = Sentence::default();
         let template = templates[speaker.random.below(templates.len())];
-        speaker.say(template, &mut words, &mut slots);
+        speaker.say(template, &mut said);
         out.push(Sample {
-            text: words.join(" "),
+            text: said.words.join(" "),
             intent: intent.name.clone(),
-            slots,
+            slots: said.slots,
+            spans: said.spans,
         });
     }
     out
@@ -106,6 +113,14 @@ fn slots_can_be_said(domain: &Domain, entities: &Entities, expr: &Expr) -> bool 
 /// A value with every way to say it.
 type Said = (SlotValue, Vec<Vec<String>>);
 
+/// A sentence in the making.
+#[derive(Default)]
+struct Sentence {
+    words: Vec<String>,
+    slots: BTreeMap<String, SlotValue>,
+    spans: Spans,
+}
+
 struct Speaker<'a> {
     domain: &'a Domain,
     entities: &'a Entities,
@@ -115,32 +130,29 @@ struct Speaker<'a> {
 }
 
 impl Speaker<'_> {
-    fn say(
-        &mut self,
-        expr: &Expr,
-        words: &mut Vec<String>,
-        slots: &mut BTreeMap<String, SlotValue>,
-    ) {
+    fn say(&mut self, expr: &Expr, out: &mut Sentence) {
         match expr {
-            Expr::Word(word) => words.push(word.clone()),
+            Expr::Word(word) => out.words.push(word.clone()),
             Expr::Slot { kind, name } => {
                 if let Some((said, value)) = self.value(kind) {
-                    words.extend(said);
-                    slots.insert(name.clone(), value);
+                    let from = out.words.len();
+                    out.words.extend(said);
+                    out.spans.insert(name.clone(), (from, out.words.len()));
+                    out.slots.insert(name.clone(), value);
                 }
             }
             Expr::Rule(name) => {
                 let domain = self.domain;
                 if let Some(rule) = domain.rule(name) {
-                    self.say(rule, words, slots);
+                    self.say(rule, out);
                 }
             }
-            Expr::Seq(parts) => parts.iter().for_each(|part| self.say(part, words, slots)),
+            Expr::Seq(parts) => parts.iter().for_each(|part| self.say(part, out)),
             Expr::Alt(parts) => {
                 let chosen = self.random.below(parts.len());
-                self.say(&parts[chosen], words, slots);
+                self.say(&parts[chosen], out);
             }
-            Expr::Opt(inner) if self.random.coin() => self.say(inner, words, slots),
+            Expr::Opt(inner) if self.random.coin() => self.say(inner, out),
             Expr::Opt(_) => {}
         }
     }

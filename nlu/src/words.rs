@@ -83,7 +83,7 @@ enum Digits {
 }
 
 /// Lower case, accents taken off, typographic apostrophes made plain, signs with a spoken name named.
-fn plain_char(c: char) -> Vec<char> {
+pub(crate) fn plain_char(c: char) -> Vec<char> {
     let folded = match c {
         '’' | '‘' | '`' => "'",
         '°' | 'º' => " degrees ",

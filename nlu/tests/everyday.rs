@@ -127,6 +127,32 @@ fn every_sampled_sentence_is_understood_and_heard_as_what_it_came_from() {
 }
 
 #[test]
+fn spans_of_a_sample_hold_the_words_of_its_slots() {
+    let domain = Domain::car().unwrap();
+    let mut held = 0;
+    for sample in sample(&domain, &car_demo_entities(), 21, 3000) {
+        let words: Vec<&str> = sample.text.split(' ').collect();
+        let slots: Vec<&String> = sample.slots.keys().collect();
+        assert_eq!(slots, sample.spans.keys().collect::<Vec<_>>());
+        for (slot, (from, to)) in &sample.spans {
+            assert!(from < to && *to <= words.len(), "{sample:?}");
+            if let SlotValue::Colour(colour) = &sample.slots[slot] {
+                let said = words[*from..*to].join("_");
+                assert!(
+                    said == *colour
+                        || colour == "cyan"
+                        || colour == "warm_white"
+                        || said == "sky_blue",
+                    "{sample:?}"
+                );
+                held += 1;
+            }
+        }
+    }
+    assert!(held > 10, "only {held} colours said");
+}
+
+#[test]
 fn sampling_is_deterministic() {
     let domain = Domain::car().unwrap();
     let entities = car_demo_entities();

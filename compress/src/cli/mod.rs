@@ -13,7 +13,8 @@ use std::error::Error;
 use std::path::Path;
 
 use prost::Message;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::tensor_shape_proto::dimension::Value;
+use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 use vocar_compress::check::{Checked, Second, check};
 use vocar_compress::{Report, bundle, read, write};
 use vocar_inference::Precision;
@@ -49,8 +50,9 @@ struct Written<'a> {
     precision: Option<Precision>,
 }
 
-/// Writes a network as a file or into a bundle, says how large it is and whether ONNX Runtime agrees with ours.
-fn put(to: &Written, model: &ModelProto, before: usize) -> Result<Checked, Box<dyn Error>> {
+/// Writes a network as a file or into a bundle, says how large it is and whether ONNX Runtime agrees with ours. A network of
+/// open shapes cannot run as it is; it is not checked.
+fn put(to: &Written, model: &ModelProto, before: usize) -> Result<Option<Checked>, Box<dyn Error>> {
     let output = to.output;
     let file = match to.precision {
         Some(precision) if output.is_dir() => bundle::add(output, precision, model)?,
@@ -75,6 +77,10 @@ fn put(to: &Written, model: &ModelProto, before: usize) -> Result<Checked, Box<d
         file.display(),
         before as f64 / after as f64
     );
+    if let Some(input) = open_input(model) {
+        println!("not checked: the shape of input `{input}` is open");
+        return Ok(None);
+    }
     let checked = check(&file)?;
     match checked.second {
         Second::Absent => println!("checked: our run time runs it"),
@@ -83,5 +89,21 @@ fn put(to: &Written, model: &ModelProto, before: usize) -> Result<Checked, Box<d
             100.0 * apart
         ),
     }
-    Ok(checked)
+    Ok(Some(checked))
+}
+
+/// The first input with a dimension that has a name and no size.
+fn open_input(model: &ModelProto) -> Option<&str> {
+    let inputs = model.graph.iter().flat_map(|graph| &graph.input);
+    let is_open = |input: &&ValueInfoProto| match input.r#type.as_ref().map(|kind| &kind.value) {
+        Some(Some(type_proto::Value::TensorType(tensor))) => {
+            let mut sizes = tensor.shape.iter().flat_map(|shape| &shape.dim);
+            sizes.any(|size| matches!(size.value, Some(Value::DimParam(_))))
+        }
+        _ => false,
+    };
+    inputs
+        .into_iter()
+        .find(is_open)
+        .map(|input| input.name.as_str())
 }

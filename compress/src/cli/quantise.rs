@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use prost::Message;
 use vocar_compress::calibrate::{Choice, Ranges};
+use vocar_compress::check::Checked;
 use vocar_compress::halves::halve_the_rest;
 use vocar_compress::names::shorten;
 use vocar_compress::plan::Plan;
@@ -155,9 +156,12 @@ impl Arguments {
             shorten(&mut model);
         }
         tell(&report);
-        let fused = put(&self.written(precision), &model, before)?.fused;
+        let checked = put(&self.written(precision), &model, before)?;
         let layers = report.changed.len();
-        if fused < layers && precision.is_some() {
+        if let Some(Checked { fused, .. }) = checked
+            && fused < layers
+            && precision.is_some()
+        {
             println!(
                 "note: our kernels execute {fused} of {layers} layers in this form; tract's own operators run the others, right but slower"
             );

@@ -267,7 +267,7 @@ impl VoiceAssistant {
 
 fn no_adapters(name: &str) -> Error {
     Error::NotSupported(format!(
-        "adapter \"{name}\": this version understands by grammar and has no encoder that an adapter could change; \
-         add sentences to a domain instead (configuration: domains.dirs)"
+        "adapter \"{name}\": the encoder of this version takes no adapters; add sentences to a domain instead \
+         (configuration: domains.dirs)"
     ))
 }

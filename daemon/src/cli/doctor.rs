@@ -29,7 +29,7 @@ impl Finding {
     }
 }
 
-/// Looks at configuration, domains, bundle, microphone and bus.
+/// Looks at configuration, domains, bundles, microphone and bus.
 ///
 /// # Errors
 /// [`super::Code::No`] when something is missing.
@@ -44,6 +44,7 @@ pub fn execute(common: &Common) -> Result<(), Failure> {
     findings.push(Finding::of("hardware", Ok(machine(&settings))));
     findings.push(Finding::of("domains", domains(&settings)));
     findings.push(Finding::of("model", model(&settings)));
+    findings.push(Finding::of("understanding", understanding(&settings)));
     findings.push(Finding::of("microphone", microphone(&settings)));
     findings.push(Finding::of("service", service(common)));
     let well = findings.iter().all(|finding| finding.well);
@@ -100,6 +101,18 @@ fn model(settings: &Settings) -> Result<String, String> {
     ))
 }
 
+/// Opens the bundle that reads what no template says, where there is one; templates alone will do.
+fn understanding(settings: &Settings) -> Result<String, String> {
+    let encoder = assembly::encoder(settings).map_err(|error| error.to_string())?;
+    Ok(encoder.map_or_else(
+        || "by templates alone; there is no nlu-en beside the speech bundle".to_owned(),
+        |encoder| {
+            let domains: Vec<&str> = encoder.domains().collect();
+            format!("every hash right, knows {}", domains.join(", "))
+        },
+    ))
+}
+
 fn microphone(settings: &Settings) -> Result<String, String> {
     let wanted = &settings.audio.device;
     let found = devices(None).map_err(|error| error.to_string())?;
@@ -131,4 +144,28 @@ fn service(common: &Common) -> Result<String, String> {
     })
     .map_err(|failure| failure.to_string())?;
     Ok(format!("running, {state}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_bundle_for_understanding_is_opened_and_may_be_absent() {
+        let mut settings = Settings::default();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        settings.model.understanding = repository.join("nlu/testdata/encoder");
+        assert!(understanding(&settings).unwrap().ends_with("knows car"));
+        settings.model.understanding = repository.join("nlu/testdata");
+        assert!(understanding(&settings).is_err());
+        let empty = tempfile::tempdir().unwrap();
+        settings.model.understanding = Default::default();
+        settings.model.dir = empty.path().join("speech-en");
+        assert!(
+            understanding(&settings)
+                .unwrap()
+                .contains("templates alone")
+        );
+    }
 }

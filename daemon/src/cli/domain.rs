@@ -33,6 +33,9 @@ enum Action {
         /// How many sentences.
         #[arg(short = 'n', long, default_value_t = 100)]
         count: usize,
+        /// A column more, `spans`: for each slot its first word and the one after its last.
+        #[arg(long)]
+        spans: bool,
         #[command(flatten)]
         extra: Extra,
     },
@@ -64,15 +67,15 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let entities = sayable.entities()?;
     let domain = load(common, dir)?;
     match &arguments.action {
-        Action::Sample { count, .. } => {
-            tell!("text\tintent\tslots");
+        Action::Sample { count, spans, .. } => {
+            tell!("text\tintent\tslots{}", if *spans { "\tspans" } else { "" });
             for sample in sample(&domain, &entities, extra.seed, *count) {
-                tell!(
-                    "{}\t{}\t{}",
-                    sample.text,
-                    sample.intent,
-                    json!(sample.slots)
-                );
+                let where_said = match spans {
+                    true => format!("\t{}", json!(sample.spans)),
+                    false => String::new(),
+                };
+                let (text, intent, slots) = (sample.text, sample.intent, json!(sample.slots));
+                tell!("{text}\t{intent}\t{slots}{where_said}");
             }
             Ok(())
         }

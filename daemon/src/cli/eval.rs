@@ -4,7 +4,7 @@ use super::cabin::Channels;
 use super::decision::Decisions;
 use super::manifest::{self, Question, Row, normal};
 use super::report::{Outcome, Report};
-use super::{Code, Common, Failure, Sayable, local, mode, show};
+use super::{Code, Common, Failure, Sayable, local, mode, reading, show};
 use crate::config::ListenMode;
 use crate::event::{Event, EventKind, Latency, SAMPLE_RATE, seconds};
 use crate::pipeline::Pipeline;
@@ -44,6 +44,10 @@ pub struct Arguments {
         conflicts_with = "realtime"
     )]
     listen_from: f64,
+    /// Read texts rather than play recordings: the manifest has the columns text, intent and slots. In JSON: how many, the
+    /// share with the right intent, with all slots right besides, refused, and the time a text takes.
+    #[arg(long)]
+    nlu: bool,
     #[command(flatten)]
     channels: Channels,
     #[command(flatten)]
@@ -55,6 +59,14 @@ pub struct Arguments {
 /// # Errors
 /// [`Code::Input`] for a malformed manifest or recording.
 pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.nlu {
+        return reading::execute(
+            common,
+            &arguments.manifest,
+            &arguments.sayable,
+            arguments.each,
+        );
+    }
     let rows = manifest::read(&arguments.manifest)?;
     let settings = common.settings()?;
     let mut pipeline = local::pipeline(&settings, &arguments.sayable)?;

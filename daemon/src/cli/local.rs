@@ -40,6 +40,9 @@ pub fn understander(settings: &Settings, sayable: &Sayable) -> Result<Understand
             .set_entities(&list, &values)
             .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     }
+    let encoder = assembly::encoder(settings)
+        .map_err(|error| Failure::new(Code::Bundle, error.to_string()))?;
+    understander.set_encoder(encoder);
     Ok(understander)
 }
 

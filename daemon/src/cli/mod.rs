@@ -17,6 +17,7 @@ mod local;
 mod manifest;
 mod monitor;
 mod printer;
+mod reading;
 mod report;
 mod run;
 mod say;

@@ -62,7 +62,7 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 
 fn here(common: &Common, arguments: &Arguments, text: &str) -> Result<Vec<Value>, Failure> {
     let mind = local::understander(&common.settings()?, &arguments.sayable)?;
-    mind.understand(text, &vocar_nlu::Context::default())
+    mind.understand(text, &vocar_nlu::Context::addressed())
         .iter()
         .map(|intent| {
             serde_json::to_value(intent)

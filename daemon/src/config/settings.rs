@@ -33,6 +33,8 @@ pub struct Model {
     pub dir: PathBuf,
     /// Arithmetic of the acoustic model.
     pub precision: PrecisionChoice,
+    /// Folder of the bundle that reads what no template says; empty: `nlu-en` beside the speech bundle, where it is there.
+    pub understanding: PathBuf,
 }
 
 /// Which arithmetic the acoustic model uses.

@@ -15,12 +15,13 @@ use crate::pipeline::{Language, Pipeline};
 use crate::power::Power;
 use crate::status::{Counters, OK};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
 use vocar_hw::Choice;
-use vocar_nlu::EntityValue;
+use vocar_nlu::{Encoder, EntityValue};
 use vocar_speech::cabin::Cabin;
 
 /// How long the thread sleeps without a session; the watchdog's heartbeat is this slow.
@@ -89,6 +90,22 @@ struct Open {
     done: bool,
 }
 
+/// What reads what no template says; when its bundle is damaged, templates alone count.
+fn encoder(settings: &Settings, outlet: &Outlet) -> Option<Arc<Encoder>> {
+    match assembly::encoder(settings) {
+        Ok(encoder) => {
+            if encoder.is_some() {
+                outlet.board().health("understanding", OK);
+            }
+            encoder
+        }
+        Err(error) => {
+            outlet.fault("understanding", &error.to_string());
+            None
+        }
+    }
+}
+
 /// The worker at work.
 #[derive(Debug)]
 struct Shift {
@@ -105,13 +122,14 @@ struct Shift {
 
 impl Shift {
     fn load(settings: Settings, choice: Choice, outlet: Outlet) -> Self {
-        let mind = assembly::mind(&settings).unwrap_or_else(|error| {
+        let mut mind = assembly::mind(&settings).unwrap_or_else(|error| {
             outlet.fault("domains", &error.to_string());
             Mind::new(Vec::new(), 0.0)
         });
         if !outlet.board().read().health.contains_key("domains") {
             outlet.board().health("domains", OK);
         }
+        mind.set_encoder(encoder(&settings, &outlet));
         let power = Power::new(&settings.hardware, choice);
         let mut pipeline = pipeline(mind, &settings);
         let advised = power.choice().precision;

@@ -1,6 +1,6 @@
 //! What is understood and how: texts, entities, domains, another configuration.
 
-use super::{Shift, cabin, pipeline};
+use super::{Shift, cabin, encoder, pipeline};
 use crate::assembly;
 use crate::command::Refusal;
 use crate::config::Settings;
@@ -85,6 +85,7 @@ impl Shift {
                 tracing::info!("the new domains have no use for injected values: {error}");
             }
         }
+        mind.set_encoder(encoder(&settings, &self.outlet));
         let choice = hardware::choose(&settings.hardware);
         let mut pipeline = pipeline(mind, &settings);
         let ears = assembly::ears(&settings, &pipeline.words(), choice.precision);

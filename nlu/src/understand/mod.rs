@@ -1,6 +1,7 @@
 //! Words to intents, over all active domains.
 
 mod context;
+mod learned;
 mod matcher;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ pub use context::{Context, Pending};
 use crate::automaton::Automaton;
 use crate::builtin::Builtin;
 use crate::domain::{Domain, IntentSpec, Phrasebook, Reach, SlotKind};
+use crate::encoder::Encoder;
 use crate::graph::{SentenceGraph, SlotWords};
 use crate::value::{EntityValue, SlotValue};
 use crate::words;
@@ -68,6 +70,7 @@ pub struct Understander {
     domains: Vec<(Arc<Domain>, bool)>,
     entities: BTreeMap<String, Phrasebook>,
     driver: DriverSide,
+    encoder: Option<Arc<Encoder>>,
 }
 
 impl Understander {
@@ -78,6 +81,7 @@ impl Understander {
             domains,
             entities: BTreeMap::new(),
             driver: DriverSide::Left,
+            encoder: None,
         }
     }
 
@@ -208,13 +212,17 @@ impl Understander {
     }
 
     /// The intents that a text means, most likely first; empty when it is no command. Case, punctuation, digits,
-    /// hesitations and politeness do not matter.
+    /// hesitations and politeness do not matter. What a template says counts first; for what none says the encoder is
+    /// asked, if there is one.
     pub fn understand(&self, text: &str, context: &Context) -> Vec<Intent> {
         let mut found: Vec<Candidate> = Vec::new();
         for words in words::spoken(text) {
             for domain in self.active() {
                 self.candidates(domain, &words, context, &mut found);
             }
+        }
+        if found.is_empty() {
+            return self.guess(text, context);
         }
         rank(found)
     }

@@ -1,0 +1,249 @@
+"""Trains encoder and heads on everything at once, on a GPU or the CPU.
+
+    python -m training.nlu.train --pretrain 3 --texts data/ngram/text/*.txt --minutes 8 --batch 192
+
+With `--pretrain` the encoder first guesses hidden words of the training sentences and of `--texts`; then intents and
+slots are learnt. `last.pt` in the output folder goes on where it stopped with `--resume`; `best.pt` is the average of
+weights that was best on the development sentences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.nlu import data, pretrain, scoring
+from training.nlu.data import DOMAINS, NONE, Corpus, Example
+from training.nlu.model import Config, Encoder, Lookup, Understanding, saved
+from training.nlu.noise import Noise, sound_alikes
+
+ROOT = Path(__file__).resolve().parents[2]
+#: How much of a batch comes from each domain.
+SHARES = {"sonos": 0.2, "nlueval": 0.24, "clinc": 0.24, "car": 0.32}
+#: Weight of a word's tag against a sentence's intent: slots are learnt more slowly.
+SLOTS = 3.0
+#: Domains whose commands may be wrapped in politeness; what is no command is left as it is.
+POLITE = {"car"}
+
+
+def vocabulary(corpus: Corpus, most: int) -> list[str]:
+    """The words with rows of their own: those of the car first, then by how many sentences have them."""
+    count: Counter[str] = Counter()
+    for example in corpus.examples["train"]:
+        count.update(set(example.words))
+    frequent = [word for word, times in count.most_common() if times > 1]
+    return sorted(frequent[:most])
+
+
+class Trainer:
+    """Model, average and data."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.device = torch.device(args.device)
+        self.rng = random.Random(args.seed)
+        torch.manual_seed(args.seed)
+        samples = {split: [args.samples / f"{split}.tsv"] for split in ("train", "dev")}
+        self.corpus = data.corpus(args.packs, samples, args.everyday)
+        self.train = {domain: self.corpus.of("train", domain) for domain in DOMAINS}
+        self.weights = {domain: np.cumsum([e.weight for e in self.train[domain]]) for domain in DOMAINS}
+        self.noise = Noise(sound_alikes(args.lexicon))
+        self.labels = {d: (len(self.corpus.intents[d]), len(self.corpus.tags[d])) for d in DOMAINS}
+        self.number = {d: {i: n for n, i in enumerate(self.corpus.intents[d])} for d in DOMAINS}
+        self.tag_number = {d: {t: n for n, t in enumerate(self.corpus.tags[d])} for d in DOMAINS}
+        self.model, self.lookup = self._network()
+        self.model.to(self.device)
+        shipped = self.model.parameters_shipped() / 1e6
+        print(f"{shipped:.2f} M parameters, { ({d: len(self.train[d]) for d in DOMAINS}) }", flush=True)
+        self.average = copy.deepcopy(self.model).eval()
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.02)
+        self.step, self.spent, self.best = 0, 0.0, 0.0
+        self.drawn: list[list[Example]] = []
+
+    def _network(self) -> tuple[Understanding, Lookup]:
+        """The network before it learns, and what makes its inputs of words."""
+        args, words = self.args, vocabulary(self.corpus, self.args.vocabulary)
+        config = Config(vocabulary=len(words), dim=args.dim, layers=args.layers, heads=args.dim // 32)
+        model, lookup = Understanding(Encoder(config), config.dim, self.labels), Lookup(words)
+        if args.pretrain > 0 and not args.resume:
+            self._pretrain(model, lookup)
+        return model, lookup
+
+    def _pretrain(self, model: Understanding, lookup: Lookup) -> None:
+        """Words from text: the training sentences of all domains, and of `--texts`."""
+        measured = {e.key for split in ("dev", "test") for e in self.corpus.examples[split]}
+        sentences = [e.words for e in self.corpus.examples["train"] if len(e.words) > 1 and e.key not in measured]
+        model.encoder.to(self.device)
+        sentences += pretrain.read_texts(self.args.texts, measured)
+        print(f"pretraining on {len(sentences)} sentences", flush=True)
+        mean = pretrain.pretrain(model.encoder, lookup, sentences, self.args.pretrain, seed=self.args.seed)
+        print(f"pretrained: {mean:.3f} nats a hidden word", flush=True)
+
+    def draw(self, size: int) -> list[Example]:
+        """A batch of examples of like length; over some batches each domain has its share."""
+        if not self.drawn:
+            pool: list[Example] = []
+            for domain, share in SHARES.items():
+                cumulated = self.weights[domain]
+                points = [self.rng.random() * cumulated[-1] for _ in range(round(16 * size * share))]
+                pool += [self.train[domain][int(at)] for at in np.searchsorted(cumulated, points, side="right")]
+            self.rng.shuffle(pool)
+            pool.sort(key=lambda example: len(example.words))
+            self.drawn = [pool[at : at + size] for at in range(0, len(pool), size)]
+            self.rng.shuffle(self.drawn)
+        return self.drawn.pop()
+
+    def loss(self, batch: list[Example]) -> tuple[Tensor, dict[str, float]]:
+        """The sum of all losses, and each."""
+        disturbed = [self.noise(e.words, e.tags, self.rng, e.domain in POLITE and e.intent != NONE) for e in batch]
+        sentence, states = self.model.encoder(*self.lookup.batch([words for words, _ in disturbed], self.device))
+        total = torch.zeros((), device=self.device)
+        parts: dict[str, float] = {}
+        for domain in SHARES:
+            rows = [at for at, e in enumerate(batch) if e.domain == domain]
+            if not rows:
+                continue
+            head, share = self.model.heads[domain], len(rows) / len(batch)
+            scores, tags = head.intents(sentence[rows]).float(), head.tags(states[rows]).float()
+            wanted = torch.tensor([self.number[domain][batch[at].intent] for at in rows], device=self.device)
+            loss = functional.cross_entropy(scores, wanted, label_smoothing=0.05)
+            if domain in ("clinc", "car"):
+                loss = loss + self.args.mixed * self._mixed(head, sentence[rows], wanted)
+            slots = self._slot_loss(domain, tags, [disturbed[at] for at in rows])
+            total = total + share * (loss + slots)
+            parts[domain] = float(loss.detach() + slots.detach())
+        return total, parts
+
+    def _mixed(self, head: torch.nn.Module, sentence: Tensor, wanted: Tensor) -> Tensor:
+        """Between two intents lies none: halves of two sentences' states stand for what is out of scope."""
+        other = torch.randperm(len(sentence), device=sentence.device)
+        part = torch.empty(len(sentence), 1, device=sentence.device).uniform_(0.4, 0.6)
+        scores = head.intents(part * sentence + (1 - part) * sentence[other]).float()
+        differ = (wanted != wanted[other]).float()
+        return (functional.cross_entropy(scores, torch.zeros_like(wanted), reduction="none") * differ).mean()
+
+    def _slot_loss(self, domain: str, scores: Tensor, sentences: list[tuple[list[str], list[str] | None]]) -> Tensor:
+        number = self.tag_number[domain]
+        wanted = torch.full(scores.shape[:2], -100)
+        for row, (_, tags) in enumerate(sentences):
+            if tags is not None:
+                wanted[row, : len(tags)] = torch.tensor([number[tag] for tag in tags[: scores.shape[1]]])
+        loss = functional.cross_entropy(
+            scores.flatten(0, 1), wanted.flatten().to(scores.device), ignore_index=-100, reduction="sum"
+        )
+        return SLOTS * loss / max(1, int((wanted >= 0).sum()))
+
+    def run(self) -> None:
+        """Trains for the given minutes or steps, measures on the way, keeps the best."""
+        steps = self.args.steps or math.inf
+        limit, began, shown = 60 * self.args.minutes, time.monotonic(), time.monotonic()
+        before, looked = self.spent, self.spent
+        while self.spent < limit and self.step < steps:
+            part = max(self.spent / limit, self.step / steps)
+            rate = self.args.rate * min(1, (self.step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * part))
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            self.model.train()
+            with torch.autocast(self.device.type, torch.bfloat16):
+                total, parts = self.loss(self.draw(self.args.batch))
+            self.optimiser.zero_grad()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimiser.step()
+            self.step += 1
+            with torch.no_grad():
+                keep = min(0.999, self.step / (self.step + 50))
+                torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
+            self.spent = before + time.monotonic() - began
+            if time.monotonic() - shown > 30:
+                shown = time.monotonic()
+                losses = " ".join(f"{name} {value:.3f}" for name, value in parts.items())
+                print(f"{self.spent / 60:5.1f} min, step {self.step}: {losses}", flush=True)
+            if self.spent - looked > max(limit / 8, 60):
+                looked = self.spent
+                self.look()
+        self.look()
+
+    def look(self) -> None:
+        """Measures the average on the development sentences and saves it if it is the best so far."""
+        found = {}
+        for domain in DOMAINS:
+            examples = self.corpus.of("dev", domain)
+            examples = examples[:: max(1, len(examples) // 1500)]
+            if not examples:
+                continue
+            scores = scoring.logits(self.average, self.lookup, examples, self.device)
+            found[domain] = scoring.figures(scores, examples, self.corpus.intents[domain], self.corpus.tags[domain])
+        value = float(np.mean([f["intent"] + 0.5 * f.get("slot_f1", f["intent"]) for f in found.values()]))
+        print(f"step {self.step}: {value:.4f} " + json.dumps(found), flush=True)
+        state = self._state(found)
+        if value > self.best:
+            self.best = value
+            torch.save({**state, **saved(self.average)}, self.args.out / "best.pt")
+        last = {"optimiser": self.optimiser.state_dict(), "average": self.average.state_dict(), "step": self.step}
+        last |= {"spent": self.spent, "best": self.best}
+        torch.save({**state, **saved(self.model), **last}, self.args.out / "last.pt")
+
+    def _state(self, found: dict) -> dict:
+        return {
+            "vocabulary": self.lookup.vocabulary,
+            "intents": self.corpus.intents,
+            "tags": self.corpus.tags,
+            "dev": found,
+        }
+
+    def resume(self) -> None:
+        """Goes on from `last.pt`."""
+        state = torch.load(self.args.out / "last.pt", map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["weights"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.spent, self.best = state["step"], state["spent"], state["best"]
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """What can be said on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--packs", type=Path, default=ROOT.parent / "shared" / "nlu")
+    parser.add_argument("--samples", type=Path, default=Path("data/nlu"), help="from training.nlu.car_domain")
+    parser.add_argument("--everyday", type=Path, default=ROOT / "tests" / "benchmarks" / "car-everyday.tsv")
+    parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
+    parser.add_argument("--pretrain", type=float, default=0.0, help="minutes of guessing hidden words first")
+    parser.add_argument("--texts", type=Path, nargs="*", default=[], help="sentences for that, one a line")
+    parser.add_argument("--out", type=Path, default=Path("data/nlu/run"))
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--steps", type=int, help="end after so many steps if that is sooner")
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--vocabulary", type=int, default=9000)
+    parser.add_argument("--dim", type=int, default=192)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--mixed", type=float, default=0.1, help="weight of what lies between intents")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser
+
+
+def main() -> None:
+    args = options(__doc__.partition("\n")[0]).parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(args)
+    if args.resume:
+        trainer.resume()
+    trainer.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""The language model's recipe: text, data, noise, learning, export. A few seconds."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.nlu import car_domain, data, evaluate, pretrain, scoring, tensors, train
+from training.nlu.export import TOLERANCE, check, graph, load, manifest, write
+from training.nlu.model import Config, Encoder, Lookup, Understanding
+from training.nlu.noise import Noise, cardinal, sound_alikes, spoken
+from training.nlu.text import BUCKETS, grams, words
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_texts_are_split_as_the_daemon_splits_them():
+    lines = (ROOT / "nlu" / "testdata" / "encoder-text.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    assert len(lines) > 15
+    for line in lines:
+        raw, split, buckets = line.split("\t")
+        found = words(json.loads(raw))
+        assert " ".join(word.text for word in found) == split
+        assert " ".join(str(bucket) for word in found for bucket in grams(word.text)) == buckets
+
+
+def test_places_of_words_are_those_in_the_text():
+    text = "Play ‘Löwe’ at 21.5% by R&B’s best"
+    for word in words(text):
+        assert 0 <= word.start < word.end <= len(text)
+        if word.text.isalpha() and word.text not in ("percent", "and", "loewe"):
+            assert text[word.start : word.end].lower() == word.text
+
+
+def test_tensors_come_back(tmp_path: Path):
+    kept = {"a": np.arange(6, dtype=np.int8).reshape(2, 3), "b": np.array([0.5, -2.0], np.float16)}
+    tensors.write(tmp_path / "t", kept, {"z": "1", "y": "two\nlines"})
+    back, remarks = tensors.read(tmp_path / "t")
+    assert remarks == {"z": "1", "y": "two\nlines"}
+    assert all((back[name] == kept[name]).all() and back[name].dtype == kept[name].dtype for name in kept)
+
+
+def test_tags_and_spans_are_each_other():
+    spans = [("zone", 1, 3), ("zone", 3, 4), ("percent", 5, 6)]
+    assert data.spans(data.bio(7, spans)) == spans
+    assert data.spans(["I-a", "I-a", "O", "I-b"]) == [("a", 0, 2), ("b", 3, 4)]
+
+
+def pack(folder: Path, name: str, split: str, rows: list[tuple[str, str, list]]) -> None:
+    lines = [
+        json.dumps(
+            {
+                "text": text,
+                "intent": intent,
+                "slots": [
+                    {"name": n, "value": v, "start": text.index(v), "end": text.index(v) + len(v)} for n, v in slots
+                ],
+            }
+        )
+        for text, intent, slots in rows
+    ]
+    (folder / f"{name}-{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Packs and samples of a few sentences each."""
+    music = [
+        (f"play {a} by {b}", "PlayMusic", [("track", a), ("artist", b)])
+        for a in ("yesterday", "purple rain", "help")
+        for b in ("prince", "the beatles", "queen")
+    ]
+    book = [
+        (f"rate {a} {n} stars", "RateBook", [("object_name", a)]) for a in ("dune", "the hobbit") for n in (1, 2, 5)
+    ]
+    pack(tmp_path, "sonos-nlu-benchmark", "train", music + book)
+    pack(tmp_path, "sonos-nlu-benchmark", "test", music[:1])
+    pack(
+        tmp_path,
+        "nlu-evaluation-data",
+        "train",
+        [(f"wake me at {t}", "alarm_set", [("time", t)]) for t in ("five", "six am", "noon", "ten")],
+    )
+    pack(
+        tmp_path,
+        "clinc-oos-eval",
+        "train",
+        [
+            *((f"what is the {w} time", "time", []) for w in ("exact", "right", "local")),
+            *((f"roll {n} dice", "roll_dice", []) for n in ("two", "six", "ten")),
+            *((f"why is the {n} blue", "oos", []) for n in ("sky", "sea")),
+        ],
+    )
+    pack(tmp_path, "clinc-oos-eval", "dev", [("roll the dice", "roll_dice", []), ("who ate my shoe", "oos", [])])
+    heading = "text\tintent\tslots\tspans"
+    for split in ("train", "dev"):
+        rows = [f'open the {z} window\twindow.open\t{{}}\t{{"zone":[2,3]}}' for z in ("left", "right", "rear", split)]
+        rows += [f"play {m} music\tmedia.play\t{{}}\t{{}}" for m in ("some", "good", split)]
+        (tmp_path / f"{split}.tsv").write_text("\n".join([heading, *rows]), encoding="utf-8")
+    everyday = "text\tintent\tslots\tspans\nopen the left window\twindow.open\t{}\t" + '{"zone":"left"}\n'
+    (tmp_path / "everyday.tsv").write_text(everyday, encoding="utf-8")
+    return tmp_path
+
+
+def corpus(folder: Path) -> data.Corpus:
+    samples = {split: [folder / f"{split}.tsv"] for split in ("train", "dev")}
+    return data.corpus(folder, samples, folder / "everyday.tsv")
+
+
+def test_what_is_measured_is_not_learnt(small: Path):
+    found = corpus(small)
+    for domain in data.DOMAINS:
+        learnt = {example.key for example in found.of("train", domain)}
+        assert learnt
+        for split in ("dev", "test"):
+            assert not learnt & {example.key for example in found.of(split, domain)}, (domain, split)
+    assert "play yesterday by prince" not in {e.key for e in found.of("train", "sonos")}
+    assert "open the left window" not in {e.key for e in found.examples["train"]}
+
+
+def test_the_car_takes_from_the_packs_what_it_knows_and_what_it_does_not(small: Path):
+    taken = {e.key: e.intent for e in corpus(small).of("train", "car")}
+    assert taken["what is the exact time"] == "clock.time"
+    assert taken["roll two dice"] == data.NONE
+    assert taken["why is the sky blue"] == data.NONE
+
+
+def test_numbers_are_said():
+    assert cardinal(21) == ["twenty", "one"] and cardinal(305) == ["three", "hundred", "five"]
+    assert spoken("7:30", random.Random(1)) == ["seven", "thirty"]
+    assert spoken("98.5", random.Random(1)) == ["ninety", "eight", "point", "five"]
+    assert spoken("r2d2", random.Random(1)) == ["r2d2"]
+
+
+def test_noise_moves_slots_with_their_words(tmp_path: Path):
+    (tmp_path / "lexicon").write_text("two\tT UW\nto\tT AH\nseat\tS IY T\nsee\tS IY\nheat\tHH IY T\n", encoding="utf-8")
+    alikes = sound_alikes(tmp_path / "lexicon")
+    assert set(alikes["seat"]) == {"see", "heat"}
+    noise, rng = Noise(alikes, untouched=0.0, confused=0.3, lost=0.2, polite=0.5), random.Random(3)
+    sentence = "set the seat heating of the driver to 21 now".split()
+    tags = data.bio(10, [("device", 2, 4), ("zone", 6, 7), ("level", 8, 9)])
+    changed = 0
+    for _ in range(300):
+        said, moved = noise(sentence, tags, rng, True)
+        assert moved is not None and len(said) == len(moved)
+        for slot, start, end in data.spans(moved):
+            assert moved[start] == f"B-{slot}"
+            if slot == "level":
+                assert said[start:end] in (["21"], ["twenty", "one"], ["twenty"], ["one"])
+        changed += said != sentence
+    assert changed > 200
+
+
+def test_a_path_of_tags_never_goes_on_with_what_has_not_begun():
+    tags = ["O", "B-a", "I-a", "B-b", "I-b"]
+    steps = scoring.allowed(tags)
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        path = [tags[number] for number in scoring.best_path(rng.standard_normal((6, 5)).astype(np.float32), steps)]
+        assert all(path[start].startswith("B-") for _, start, _ in data.spans(path))
+
+
+def small_network() -> Understanding:
+    torch.manual_seed(4)
+    config = Config(vocabulary=5, row=8, dim=64, heads=2, layers=2)
+    model = Understanding(Encoder(config), config.dim, dict.fromkeys(data.DOMAINS, (3, 3)))
+    for block in model.encoder.blocks:
+        for norm in (block.first, block.second):
+            torch.nn.init.normal_(norm.weight, 1.0, 0.3)
+            torch.nn.init.normal_(norm.bias, 0.0, 0.3)
+    return model.eval()
+
+
+def test_hidden_words_are_guessed_from_those_around_them(tmp_path: Path):
+    texts = tmp_path / "texts"
+    pairs = [("open", "window"), ("play", "music"), ("call", "mother"), ("dim", "lights")]
+    texts.write_text("".join(f"please {verb} the {noun} now\n" for verb, noun in pairs) + "never learn this one\n")
+    sentences = pretrain.read_texts([texts], {"never learn this one"})
+    assert len(sentences) == 4
+    lookup = Lookup(sorted({word for sentence in sentences for word in sentence}))
+    said, wanted = pretrain.hide(sentences[0], lookup, random.Random(2))
+    assert all(
+        number == -100 or lookup.vocabulary[number - 1] == word
+        for number, word in zip(wanted, sentences[0], strict=True)
+    )
+    assert said != sentences[0] and any(number > 0 for number in wanted)
+    torch.manual_seed(1)
+    config = Config(vocabulary=len(lookup.vocabulary), row=16, dim=32, heads=1, layers=1, dropout=0.0, unknown=0.0)
+    assert pretrain.pretrain(Encoder(config), lookup, sentences, 5.0, rate=6e-3, size=16, steps=400) < 1.3
+
+
+def test_the_exported_graph_is_the_trained_network():
+    encoder = small_network().encoder
+    assert check(encoder, graph(encoder).SerializeToString()) < TOLERANCE
+
+
+def test_a_word_that_is_not_known_still_has_a_row_like_its_kin():
+    model, lookup = small_network(), Lookup(["window"])
+    _, numbers, buckets = lookup.batch([["windows", "windowss", "radio"]], torch.device("cpu"))
+    assert numbers.tolist() == [0, 0, 0]
+    rows = torch.nn.functional.normalize(model.encoder.rows(numbers, buckets))
+    assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
+    assert int((buckets == BUCKETS).sum()) > 0
+
+
+def test_paraphrases_are_for_training_or_development_never_both(tmp_path: Path):
+    for split in ("train", "dev"):
+        car_domain.lay_out(tmp_path / split, split)
+    learnt, chosen_on = ((tmp_path / s / "paraphrases.toml").read_text(encoding="utf-8") for s in ("train", "dev"))
+    side = "(on|at|for|in) [the] {zone} [side|seat|seats|row]"  # a rule, which both have
+    templates = [set(text.split('"')) for text in (learnt, chosen_on)]
+    assert len({t for t in templates[0] & templates[1] if " " in t and "{" in t and t != side}) == 0
+    assert learnt.count("[[intents]]") > 130 and chosen_on.count("[[intents]]") > 40
+
+
+def test_a_small_corpus_is_learnt_by_heart_measured_and_exported(
+    small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    lexicon = small / "lexicon"
+    lexicon.write_text("open\tOW P AH N\n", encoding="utf-8")
+    options = f"--packs {small} --samples {small} --everyday {small}/everyday.tsv --lexicon {lexicon}"
+    sizes = "--minutes 5 --steps 220 --batch 40 --dim 64 --layers 2 --rate 4e-3 --device cpu"
+    monkeypatch.setattr(sys, "argv", ["train", *f"{options} --out {small}/run {sizes}".split()])
+    train.main()
+    best = small / "run" / "best.pt"
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["evaluate", *options.split(), "--checkpoint", str(best), "--calibrate", "--json", str(small / "figures.json")],
+    )
+    evaluate.main()
+    model, state = load(best)
+    examples = corpus(small).of("train", "car")
+    found = scoring.logits(model, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
+    figures = scoring.figures(found, examples, state["intents"]["car"], state["tags"]["car"])
+    assert figures["intent"] == 1.0 and figures["slot_f1"] == 1.0
+    assert json.loads((small / "figures.json").read_text(encoding="utf-8"))["calibration"]["car"]["slope"] > 0
+    write(small / "bundle", model, state)
+    text = manifest(small / "bundle", "0.0.1")
+    assert 'car = "head-car.safetensors"' in text and text.count(' = "') > 10
