@@ -18,6 +18,10 @@ pub(super) struct Strip<'a, T> {
 
 impl<T> Strip<'_, T> {
     /// What to add to the sums of R rows with a group of int4 weights, as [`Rows::corrections`] has it.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "weights that are multiplied as signed need none")
+    )]
     #[inline(always)]
     pub fn corrections<const R: usize>(&self, group: usize) -> &[i32; R] {
         part(self.corrections, group * self.all_rows)
