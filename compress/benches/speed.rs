@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use vocar_compress::bench::made_inputs;
-use vocar_inference::gemm::{Int4Weights, Int8Weights, Rows, Tier, multiply, multiply_int4};
+use vocar_inference::gemm::{GROUP, Int4Weights, Int8Weights, Rows, Tier, multiply, multiply_int4};
 use vocar_inference::{Network, Operators};
 
 /// Inputs, outputs: of the shipped network's largest layers, and of one twice as wide.
@@ -45,10 +45,16 @@ fn wave(count: usize) -> Vec<f32> {
     (0..count).map(|n| (n as f32 * 0.37).sin()).collect()
 }
 
+/// Weights of a layer up to this size.
+fn integers(case: &Case, most: f32) -> Vec<i8> {
+    let values = wave(case.inputs * case.outputs).into_iter();
+    values.map(|value| (most * value) as i8).collect()
+}
+
 #[divan::bench(args = cases())]
 fn int8(bencher: Bencher, case: &Case) {
-    let weights =
-        Int8Weights::quantise(&wave(case.inputs * case.outputs), case.inputs, case.outputs);
+    let scales = vec![0.01; case.outputs];
+    let weights = Int8Weights::from_integers(&integers(case, 127.0), case.inputs, scales);
     let (mut rows, activations) = (Rows::new(case.tier), wave(FRAMES * case.inputs));
     let mut sums = Vec::new();
     bencher
@@ -61,8 +67,9 @@ fn int8(bencher: Bencher, case: &Case) {
 
 #[divan::bench(args = cases())]
 fn int4(bencher: Bencher, case: &Case) {
+    let scales = vec![0.1; case.outputs * case.inputs.div_ceil(GROUP)];
     let weights =
-        Int4Weights::quantise(&wave(case.inputs * case.outputs), case.inputs, case.outputs);
+        Int4Weights::from_integers(&integers(case, 7.0), case.inputs, case.outputs, &scales);
     let (mut rows, activations) = (Rows::for_int4(case.tier), wave(FRAMES * case.inputs));
     let mut sums = Vec::new();
     bencher

@@ -9,6 +9,7 @@ mod acoustic;
 mod bundle;
 mod cpu;
 mod engine;
+mod file_bytes;
 mod fused;
 mod fused_engine;
 pub mod gemm;

@@ -2,13 +2,15 @@
 //! [`AcousticModel`](crate::AcousticModel).
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::io;
 use std::path::Path;
 
+use prost::Message;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use crate::engine::EngineError;
+use crate::file_bytes::FileBytes;
 use crate::fused::{self, Program, Stream};
 
 /// How a network is run.
@@ -188,11 +190,11 @@ fn problem(file: &str, stage: &'static str) -> impl FnOnce(TractError) -> Engine
 /// Reads an ONNX file.
 pub(crate) fn parse(path: &Path) -> Result<ModelProto, EngineError> {
     let file = path.display().to_string();
-    // The parser takes the whole file into memory by itself.
-    let mut bytes = File::open(path).map_err(|e| problem(&file, "reading")(e.into()))?;
-    tract_onnx::onnx()
-        .proto_model_for_read(&mut bytes)
-        .map_err(problem(&file, "parsing"))
+    let reading = |e: io::Error| problem(&file, "reading")(e.into());
+    let mut bytes = FileBytes::open(path).map_err(reading)?;
+    let decoded = ModelProto::decode(&mut bytes);
+    bytes.finish().map_err(reading)?;
+    decoded.map_err(|e| problem(&file, "parsing")(e.into()))
 }
 
 /// A network on its way to where it runs.
@@ -209,16 +211,16 @@ pub(crate) fn load(
     file: &str,
     operators: Operators,
 ) -> Result<Loaded, EngineError> {
+    if operators == Operators::Fused {
+        fused::fuse(&mut proto);
+        if let Some(graph) = proto.graph.take_if(|graph| Program::suits(graph)) {
+            let program = Program::of(graph).map_err(TractError::msg);
+            return Ok(Loaded::Program(program.map_err(problem(file, "building"))?));
+        }
+    }
     let mut onnx = tract_onnx::onnx();
     if operators == Operators::Fused {
         fused::register(&mut onnx);
-        fused::fuse(&mut proto);
-        if let Some(graph) = &proto.graph {
-            let program = Program::of(graph).map_err(TractError::msg);
-            if let Some(program) = program.map_err(problem(file, "building"))? {
-                return Ok(Loaded::Program(program));
-            }
-        }
     }
     let inferred = onnx
         .model_for_proto_model(&proto)

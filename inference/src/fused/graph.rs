@@ -422,6 +422,12 @@ impl<'a> Constants<'a> {
         Constants(constants.map(|t| (&*t.name, t)).collect())
     }
 
+    /// Those of one node.
+    pub fn among(node: &NodeProto, all: &'a HashMap<String, TensorProto>) -> Constants<'a> {
+        let constants = node.input.iter().filter_map(|name| all.get_key_value(name));
+        Constants(constants.map(|(name, tensor)| (&**name, tensor)).collect())
+    }
+
     /// Input `number` of a node.
     fn of_node(&self, node: &NodeProto, number: usize) -> Result<&'a TensorProto, String> {
         let name = node.input.get(number).map_or("", |name| &**name);

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use tract_onnx::pb::{GraphProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
+use tract_onnx::pb::{
+    GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto,
+};
 
 use super::graph::Constants;
 use super::operator::{Operator, Past, Workspace};
@@ -82,23 +84,51 @@ impl Stream {
 }
 
 impl Program {
-    /// The program of a graph that was [fused](super::fuse); `None` when other operators are left, a shape is open, or states
-    /// are used in another way than by the operator that keeps them. The error, for a node of ours that is wrong, is a sentence.
-    pub fn of(graph: &GraphProto) -> Result<Option<Program>, String> {
-        let ours = |kind: &str| KINDS.iter().any(|(known, _)| *known == kind);
-        if !graph.node.iter().all(|node| ours(&node.op_type)) {
-            return Ok(None);
+    /// Whether a graph that was [fused](super::fuse) can be a program: all of its nodes are ours, no shape is open, and what
+    /// goes into an operator that keeps states goes nowhere else.
+    pub fn suits(graph: &GraphProto) -> bool {
+        let ours = |node: &NodeProto| KINDS.iter().any(|(known, _)| *known == node.op_type);
+        let constants: HashSet<&String> = graph.initializer.iter().map(|c| &c.name).collect();
+        let made: HashSet<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
+        let mut uses: HashMap<&String, usize> = HashMap::new();
+        for input in graph.node.iter().flat_map(|node| &node.input) {
+            *uses.entry(input).or_default() += 1;
         }
-        let constants = Constants::of(graph);
+        let computes =
+            |node: &NodeProto| node.input.first().is_some_and(|i| !constants.contains(i));
+        let keeps_to_itself = |node: &NodeProto| {
+            let once = |input: &String| {
+                made.contains(input) || constants.contains(input) || uses[input] == 1
+            };
+            node.output.len() == 1 || node.input.iter().all(once)
+        };
+        let closed = |info: &ValueInfoProto| shape_of(info).is_some_and(|shape| !shape.is_empty());
+        graph
+            .node
+            .iter()
+            .all(|node| ours(node) && computes(node) && keeps_to_itself(node))
+            && inputs(graph).all(closed)
+            && graph
+                .output
+                .iter()
+                .all(|output| closed(output) && made.contains(&output.name))
+    }
+
+    /// The program of a graph that [suits](Program::suits). Each constant is let go as soon as the last node that uses it has
+    /// packed it. The error, for a node of ours that is wrong, is a sentence.
+    pub fn of(mut graph: GraphProto) -> Result<Program, String> {
+        graph.input = inputs(&graph).cloned().collect();
+        let mut constants = Store::of(&mut graph);
         let mut nodes = Vec::new();
         for node in &graph.node {
-            let operator = build(node, &constants)?;
+            let operator = build(node, &Constants::among(node, &constants.tensors))?;
+            constants.used_by(node);
             let (inputs, states) = (operator.inputs(), operator.states().len());
             if node.input.len() < inputs + states
                 || node.output.len() != 1 + states
                 || inputs > MOST_INPUTS
             {
-                return Ok(None);
+                return Err(format!("{}: inputs or outputs are missing", node.name));
             }
             nodes.push(Node {
                 operator,
@@ -108,7 +138,9 @@ impl Program {
                 successors: &node.output[1..],
             });
         }
-        Ok(Layout::of(graph, &nodes).and_then(|layout| layout.program(graph, nodes)))
+        let layout = Layout::of(&graph, &nodes);
+        let program = layout.and_then(|layout| layout.program(&graph, nodes));
+        program.ok_or_else(|| "the inputs and outputs of its nodes do not fit together".into())
     }
 
     /// The network's inputs, states among them, in its order.
@@ -215,6 +247,40 @@ impl Program {
             Port::State(step, which) => std::mem::take(&mut states[*step][*which]),
         };
         self.outputs.iter().map(value).collect()
+    }
+}
+
+/// Constants that wait to be packed.
+struct Store {
+    tensors: HashMap<String, TensorProto>,
+    /// Nodes that are still to come, of each.
+    uses: HashMap<String, usize>,
+}
+
+impl Store {
+    /// Takes the constants of a graph.
+    fn of(graph: &mut GraphProto) -> Store {
+        let mut uses: HashMap<String, usize> = HashMap::new();
+        for input in graph.node.iter().flat_map(|node| &node.input) {
+            *uses.entry(input.clone()).or_default() += 1;
+        }
+        let tensors = std::mem::take(&mut graph.initializer).into_iter();
+        Store {
+            tensors: tensors.map(|t| (t.name.clone(), t)).collect(),
+            uses,
+        }
+    }
+
+    /// Lets go what was for this node alone.
+    fn used_by(&mut self, node: &NodeProto) {
+        for input in &node.input {
+            if let Some(uses) = self.uses.get_mut(input) {
+                *uses -= 1;
+                if *uses == 0 {
+                    self.tensors.remove(input);
+                }
+            }
+        }
     }
 }
 

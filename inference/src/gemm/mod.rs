@@ -13,6 +13,8 @@ mod float;
 mod int4;
 mod lanes;
 mod portable;
+#[cfg(test)]
+mod quantise;
 mod rows;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod strips;

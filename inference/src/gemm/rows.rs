@@ -130,21 +130,25 @@ impl Rows {
     }
 
     /// What to add to the sum of a row's products with int4 weights that are written [`ZERO`] too high, for each group of
-    /// [`GROUP`] inputs, `[rows][groups]`.
+    /// [`GROUP`] inputs, `[groups][rows]`.
     pub(super) fn corrections(&self) -> &[i32] {
         &self.corrections
     }
 
     #[inline(always)]
     fn correct_groups(&mut self) {
-        let (groups, _) = self.bytes.as_chunks::<GROUP>();
-        self.corrections.resize(groups.len(), 0);
-        for (correction, group) in self.corrections.iter_mut().zip(groups) {
-            let mut sum = 0;
-            for &byte in group {
-                sum += i32::from(byte as i8);
+        let (count, stride) = (self.count(), self.stride());
+        self.corrections.resize(stride / GROUP * count, 0);
+        for (number, row) in self.bytes.chunks_exact(stride).enumerate() {
+            let (groups, _) = row.as_chunks::<GROUP>();
+            let corrections = self.corrections[number..].iter_mut().step_by(count);
+            for (correction, group) in corrections.zip(groups) {
+                let mut sum = 0;
+                for &byte in group {
+                    sum += i32::from(byte as i8);
+                }
+                *correction = -i32::from(ZERO) * sum;
             }
-            *correction = -i32::from(ZERO) * sum;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Rows in strips, as many as a kernel takes at once.
 
-use super::Rows;
+use super::{Rows, part};
 
 /// The rows of one call of a kernel: their bytes and where their sums go.
 pub(super) struct Strip<'a, T> {
@@ -10,8 +10,22 @@ pub(super) struct Strip<'a, T> {
     pub sums: &'a mut [T],
     /// Channels of a row of sums.
     pub width: usize,
-    /// For int4 weights, those of these rows: see [`Rows::corrections`].
-    pub corrections: &'a [i32],
+    /// For int4 weights, from the first of these rows on: see [`Rows::corrections`].
+    corrections: &'a [i32],
+    /// From the corrections of a group to those of the next.
+    all_rows: usize,
+}
+
+impl<T> Strip<'_, T> {
+    /// What to add to the sums of R rows with a group of int4 weights, as [`Rows::corrections`] has it.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "weights that are multiplied as signed need none")
+    )]
+    #[inline(always)]
+    pub fn corrections<const R: usize>(&self, group: usize) -> &[i32; R] {
+        part(self.corrections, group * self.all_rows)
+    }
 }
 
 /// Cuts the rows into strips of at most `most` and calls `kernel` with the number of rows in each.
@@ -23,7 +37,6 @@ pub(super) fn strips<T>(
     mut kernel: impl FnMut(usize, Strip<T>),
 ) {
     let stride = rows.stride();
-    let groups = rows.corrections().len() / rows.count().max(1);
     let strips = rows
         .bytes()
         .chunks(most * stride)
@@ -35,7 +48,8 @@ pub(super) fn strips<T>(
             stride,
             sums,
             width,
-            corrections: &rows.corrections()[number * most * groups..][..count * groups],
+            corrections: rows.corrections().get(number * most..).unwrap_or_default(),
+            all_rows: rows.count(),
         };
         kernel(count, strip);
     }

@@ -69,63 +69,65 @@ fn halves(block: &Block) -> (__m256i, __m256i) {
     }
 }
 
-/// R rows. Half bytes are the unsigned side; even and odd quads have sums of their own, so that more of them are under way.
+/// R rows. Half bytes are the unsigned side; a group starts from its corrections. Both halves of a block share what is read of
+/// the rows.
 #[target_feature(enable = "avx2,avxvnni")]
 fn avx_vnni_int4_strip<const R: usize>(strip: Strip<f32>, weights: &Int4Weights) {
     const HALF: usize = CHANNELS / 2;
-    let Strip {
-        rows,
-        stride,
-        sums,
-        width,
-        corrections,
-    } = strip;
-    let groups = weights.groups();
-    assert!(rows.len() >= R * stride && stride >= groups * GROUP && sums.len() >= R * width);
-    let corrections: [&[i32]; R] =
-        std::array::from_fn(|row| &corrections[row * groups..][..groups]);
+    let (stride, groups) = (strip.stride, weights.groups());
+    assert!(
+        strip.rows.len() >= R * stride
+            && stride >= groups * GROUP
+            && strip.sums.len() >= R * strip.width
+    );
     let low = _mm256_set1_epi8(15);
     for (number, (panel, scales)) in weights.panels().enumerate() {
-        for half in 0..2 {
-            let mut scaled = [_mm256_setzero_ps(); R];
-            for (group, (blocks, scales)) in
-                panel.chunks_exact(GROUP_BLOCKS).zip(scales).enumerate()
-            {
-                let mut even = [_mm256_setzero_si256(); R];
-                let mut odd = even;
-                for (even, corrections) in even.iter_mut().zip(corrections) {
-                    *even = _mm256_set1_epi32(corrections[group]);
-                }
-                for (pair, block) in blocks.iter().enumerate() {
-                    let (first, second) = halves(block);
-                    let packed = if half == 0 { first } else { second };
-                    let first = _mm256_and_si256(packed, low);
-                    let second = _mm256_and_si256(_mm256_srli_epi16::<4>(packed), low);
-                    for (row, (even, odd)) in even.iter_mut().zip(&mut odd).enumerate() {
+        let (blocks, _) = panel.as_chunks::<GROUP_BLOCKS>();
+        let mut scaled = [[_mm256_setzero_ps(); 2]; R];
+        for (group, (blocks, scales)) in blocks.iter().zip(scales).enumerate() {
+            let corrections: &[i32; R] = strip.corrections(group);
+            let mut totals = corrections.map(|correction| [_mm256_set1_epi32(correction); 2]);
+            for (pair, block) in blocks.iter().enumerate() {
+                let (first, second) = halves(block);
+                let quads = [
+                    [_mm256_and_si256(first, low), _mm256_and_si256(second, low)],
+                    [
+                        _mm256_and_si256(_mm256_srli_epi16::<4>(first), low),
+                        _mm256_and_si256(_mm256_srli_epi16::<4>(second), low),
+                    ],
+                ];
+                for (which, halves) in quads.into_iter().enumerate() {
+                    let from = group * GROUP + (2 * pair + which) * QUAD;
+                    for (row, totals) in totals.iter_mut().enumerate() {
                         // SAFETY: the assertion above: R rows of `stride` bytes hold two quads for each block.
-                        let (one, other) = unsafe {
-                            let at = rows
-                                .as_ptr()
-                                .add(row * stride + (group * GROUP_BLOCKS + pair) * 2 * QUAD);
-                            let at = at.cast::<i32>();
-                            (at.read_unaligned(), at.add(1).read_unaligned())
+                        let values = unsafe {
+                            let at = strip.rows.as_ptr().add(row * stride + from);
+                            _mm256_set1_epi32(at.cast::<i32>().read_unaligned())
                         };
-                        *even = _mm256_dpbusd_avx_epi32(*even, first, _mm256_set1_epi32(one));
-                        *odd = _mm256_dpbusd_avx_epi32(*odd, second, _mm256_set1_epi32(other));
+                        totals[0] = _mm256_dpbusd_avx_epi32(totals[0], halves[0], values);
+                        totals[1] = _mm256_dpbusd_avx_epi32(totals[1], halves[1], values);
                     }
                 }
-                // SAFETY: sixteen scales, of which this reads eight at 0 or 8.
-                let scales = unsafe { _mm256_loadu_ps(scales.as_ptr().add(half * HALF)) };
-                for (scaled, (even, odd)) in scaled.iter_mut().zip(even.into_iter().zip(odd)) {
-                    let exact = _mm256_cvtepi32_ps(_mm256_add_epi32(even, odd));
-                    *scaled = _mm256_add_ps(*scaled, _mm256_mul_ps(exact, scales));
+            }
+            // SAFETY: sixteen scales.
+            let scales = unsafe {
+                let at = scales.as_ptr();
+                [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(HALF))]
+            };
+            for (scaled, total) in scaled.iter_mut().zip(totals) {
+                for ((scaled, total), scales) in scaled.iter_mut().zip(total).zip(scales) {
+                    let exact = _mm256_mul_ps(_mm256_cvtepi32_ps(total), scales);
+                    *scaled = _mm256_add_ps(*scaled, exact);
                 }
             }
-            for (row, scaled) in scaled.into_iter().enumerate() {
-                let at = row * width + number * CHANNELS + half * HALF;
-                let target = &mut sums[at..at + HALF];
-                // SAFETY: the target holds eight floats.
-                unsafe { _mm256_storeu_ps(target.as_mut_ptr(), scaled) };
+        }
+        for (row, scaled) in scaled.into_iter().enumerate() {
+            let at = row * strip.width + number * CHANNELS;
+            let target = &mut strip.sums[at..at + CHANNELS];
+            // SAFETY: the target holds sixteen floats.
+            unsafe {
+                _mm256_storeu_ps(target.as_mut_ptr(), scaled[0]);
+                _mm256_storeu_ps(target.as_mut_ptr().add(HALF), scaled[1]);
             }
         }
     }
@@ -214,15 +216,16 @@ fn avx512_vnni_tile<const R: usize, const P: usize>(
 
 pub(super) fn avx512_vnni_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f32]) {
     let width = weights.padded_outputs();
-    strips(rows, width, sums, MOST_ROWS, |count, strip| {
+    strips(rows, width, sums, 4, |count, strip| {
         // SAFETY: the tier is chosen only when the processor has AVX512F and AVX512-VNNI.
         unsafe {
-            with_rows!(count, avx512_vnni_int4_strip(strip, weights), 1, 2, 3, 4, 5, 6, 7; 8);
+            with_rows!(count, avx512_vnni_int4_strip(strip, weights), 1, 2, 3; 4);
         }
     });
 }
 
-/// R rows; two panels at a time share what is read of the rows.
+/// R rows; two panels at a time share what is read of the rows. More rows at once would leave no registers for what the groups
+/// before have summed up.
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn avx512_vnni_int4_strip<const R: usize>(mut strip: Strip<f32>, weights: &Int4Weights) {
     let mut panels = weights.panels();
@@ -240,8 +243,8 @@ fn avx512_vnni_int4_strip<const R: usize>(mut strip: Strip<f32>, weights: &Int4W
 /// Blocks and scales of a panel.
 type Int4Panel<'a> = (&'a [Block], &'a [[f32; CHANNELS]]);
 
-/// R rows and P panels, the first of which starts with channel `first`. Half bytes are the unsigned side; a group starts from its
-/// correction. What the groups before have summed up waits in memory, since the sums of this one take most registers.
+/// R rows and P panels, the first of which starts with channel `first`. Half bytes are the unsigned side; a group starts from
+/// its corrections.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn avx512_vnni_int4_tile<const R: usize, const P: usize>(
@@ -249,55 +252,53 @@ fn avx512_vnni_int4_tile<const R: usize, const P: usize>(
     panels: [Int4Panel; P],
     first: usize,
 ) {
-    let groups = panels[0].1.len();
-    assert!(strip.rows.len() >= R * strip.stride && strip.stride >= groups * GROUP);
+    let (stride, groups) = (strip.stride, panels[0].1.len());
+    let panels =
+        panels.map(|(blocks, scales)| (&blocks.as_chunks().0[..groups], &scales[..groups]));
+    assert!(strip.rows.len() >= R * stride && stride >= groups * GROUP);
     let low = _mm512_set1_epi32(0x0f0f_0f0f);
+    let mut scaled = [[_mm512_setzero_ps(); P]; R];
     for group in 0..groups {
-        let mut totals = [[_mm512_setzero_si512(); P]; R];
-        for (row, totals) in totals.iter_mut().enumerate() {
-            *totals = [_mm512_set1_epi32(strip.corrections[row * groups + group]); P];
-        }
-        for pair in group * GROUP_BLOCKS..(group + 1) * GROUP_BLOCKS {
-            let mut quads = [[_mm512_setzero_si512(); 2]; P];
-            for (quads, (blocks, _)) in quads.iter_mut().zip(panels) {
+        let corrections: &[i32; R] = strip.corrections(group);
+        let mut totals = corrections.map(|correction| [_mm512_set1_epi32(correction); P]);
+        for pair in 0..GROUP_BLOCKS {
+            let mut quads = [[_mm512_setzero_si512(); P]; 2];
+            for (panel, (blocks, _)) in panels.iter().enumerate() {
+                let blocks: &[Block; GROUP_BLOCKS] = &blocks[group];
                 // SAFETY: a block holds 64 bytes and is aligned to 64.
                 let packed = unsafe { _mm512_load_si512(blocks[pair].0.as_ptr().cast()) };
-                quads[0] = _mm512_and_si512(packed, low);
-                quads[1] = _mm512_and_si512(_mm512_srli_epi32::<4>(packed), low);
+                quads[0][panel] = _mm512_and_si512(packed, low);
+                quads[1][panel] = _mm512_and_si512(_mm512_srli_epi32::<4>(packed), low);
             }
-            for (row, totals) in totals.iter_mut().enumerate() {
-                // SAFETY: the assertion above: R rows of `stride` bytes hold two quads for each block.
-                let (one, other) = unsafe {
-                    let at = strip
-                        .rows
-                        .as_ptr()
-                        .add(row * strip.stride + pair * 2 * QUAD);
-                    let at = at.cast::<i32>();
-                    (at.read_unaligned(), at.add(1).read_unaligned())
-                };
-                let (one, other) = (_mm512_set1_epi32(one), _mm512_set1_epi32(other));
-                for (total, quads) in totals.iter_mut().zip(quads) {
-                    *total = _mm512_dpbusd_epi32(*total, quads[0], one);
-                    *total = _mm512_dpbusd_epi32(*total, quads[1], other);
+            for (which, panels) in quads.into_iter().enumerate() {
+                let from = group * GROUP + (2 * pair + which) * QUAD;
+                for (row, totals) in totals.iter_mut().enumerate() {
+                    // SAFETY: the assertion above: R rows of `stride` bytes hold two quads for each block.
+                    let values = unsafe {
+                        let at = strip.rows.as_ptr().add(row * stride + from);
+                        _mm512_set1_epi32(at.cast::<i32>().read_unaligned())
+                    };
+                    for (total, quad) in totals.iter_mut().zip(panels) {
+                        *total = _mm512_dpbusd_epi32(*total, quad, values);
+                    }
                 }
             }
         }
-        for (row, totals) in totals.into_iter().enumerate() {
-            for (panel, (total, (_, scales))) in totals.into_iter().zip(panels).enumerate() {
-                let at = row * strip.width + first + panel * CHANNELS;
-                let target = &mut strip.sums[at..at + CHANNELS];
-                // SAFETY: the target and the scales are sixteen floats each.
-                unsafe {
-                    let so_far = if group == 0 {
-                        _mm512_setzero_ps()
-                    } else {
-                        _mm512_loadu_ps(target.as_ptr())
-                    };
-                    let scales = _mm512_loadu_ps(scales[group].as_ptr());
-                    let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(total), scales);
-                    _mm512_storeu_ps(target.as_mut_ptr(), _mm512_add_ps(so_far, scaled));
-                }
+        for (scaled, totals) in scaled.iter_mut().zip(totals) {
+            for ((scaled, total), (_, scales)) in scaled.iter_mut().zip(totals).zip(panels) {
+                // SAFETY: sixteen scales.
+                let scales = unsafe { _mm512_loadu_ps(scales[group].as_ptr()) };
+                let exact = _mm512_mul_ps(_mm512_cvtepi32_ps(total), scales);
+                *scaled = _mm512_add_ps(*scaled, exact);
             }
+        }
+    }
+    for (row, scaled) in scaled.into_iter().enumerate() {
+        for (panel, scaled) in scaled.into_iter().enumerate() {
+            let at = row * strip.width + first + panel * CHANNELS;
+            let target = &mut strip.sums[at..at + CHANNELS];
+            // SAFETY: the target holds sixteen floats.
+            unsafe { _mm512_storeu_ps(target.as_mut_ptr(), scaled) };
         }
     }
 }

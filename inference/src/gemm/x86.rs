@@ -75,14 +75,14 @@ fn avx2_int4_strip<const R: usize>(strip: Strip<f32>, weights: &Int4Weights) {
     let Strip {
         rows,
         stride,
-        sums,
         width,
-        corrections,
+        ..
     } = strip;
-    let groups = weights.groups();
-    assert!(rows.len() >= R * stride && stride >= groups * GROUP && sums.len() >= R * width);
-    let corrections: [&[i32]; R] =
-        std::array::from_fn(|row| &corrections[row * groups..][..groups]);
+    assert!(
+        rows.len() >= R * stride
+            && stride >= weights.groups() * GROUP
+            && strip.sums.len() >= R * width
+    );
     let (low, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
     for (number, (panel, scales)) in weights.panels().enumerate() {
         for half in 0..2 {
@@ -113,8 +113,10 @@ fn avx2_int4_strip<const R: usize>(strip: Strip<f32>, weights: &Int4Weights) {
                 }
                 // SAFETY: sixteen scales, of which this reads eight at 0 or 8.
                 let scales = unsafe { _mm256_loadu_ps(scales.as_ptr().add(half * HALF)) };
-                for (row, (scaled, total)) in scaled.iter_mut().zip(totals).enumerate() {
-                    let correction = _mm256_set1_epi32(corrections[row][group]);
+                let corrections: &[i32; R] = strip.corrections(group);
+                for ((scaled, total), &correction) in scaled.iter_mut().zip(totals).zip(corrections)
+                {
+                    let correction = _mm256_set1_epi32(correction);
                     let exact = _mm256_add_epi32(_mm256_madd_epi16(total, ones), correction);
                     *scaled =
                         _mm256_add_ps(*scaled, _mm256_mul_ps(_mm256_cvtepi32_ps(exact), scales));
@@ -122,7 +124,7 @@ fn avx2_int4_strip<const R: usize>(strip: Strip<f32>, weights: &Int4Weights) {
             }
             for (row, scaled) in scaled.into_iter().enumerate() {
                 let at = row * width + number * CHANNELS + half * HALF;
-                let target = &mut sums[at..at + HALF];
+                let target = &mut strip.sums[at..at + HALF];
                 // SAFETY: the target holds eight floats.
                 unsafe { _mm256_storeu_ps(target.as_mut_ptr(), scaled) };
             }

@@ -1,0 +1,70 @@
+//! Weights out of floats, for tests: a network's are quantised before it is written.
+
+use super::{GROUP, Int4Weights, Int8Weights};
+
+impl Int8Weights {
+    /// Rounds float weights, row-major `[inputs][outputs]`: the largest of each output channel becomes 127.
+    ///
+    /// # Panics
+    /// When `weight` does not hold `inputs * outputs` values.
+    pub fn quantise(weight: &[f32], inputs: usize, outputs: usize) -> Int8Weights {
+        assert_eq!(weight.len(), inputs * outputs, "values of the weight");
+        let mut highest = vec![0.0f32; outputs];
+        for row in weight.chunks(outputs) {
+            for (highest, value) in highest.iter_mut().zip(row) {
+                *highest = highest.max(value.abs());
+            }
+        }
+        let scales: Vec<f32> = highest.iter().map(|&highest| highest / 127.0).collect();
+        let integers: Vec<i8> = weight
+            .chunks(outputs)
+            .flat_map(|row| row.iter().zip(&scales))
+            .map(|(&value, &scale)| {
+                if scale > 0.0 {
+                    (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8
+                } else {
+                    0
+                }
+            })
+            .collect();
+        Int8Weights::from_integers(&integers, inputs, scales)
+    }
+}
+
+impl Int4Weights {
+    /// Rounds float weights, row-major `[inputs][outputs]`: the value of largest size in a group becomes -8, which uses all
+    /// sixteen steps.
+    ///
+    /// # Panics
+    /// When `weight` does not hold `inputs * outputs` values.
+    pub fn quantise(weight: &[f32], inputs: usize, outputs: usize) -> Int4Weights {
+        assert_eq!(weight.len(), inputs * outputs, "values of the weight");
+        let groups = inputs.div_ceil(GROUP);
+        let mut scales = vec![0.0; outputs * groups];
+        let mut integers = vec![0; inputs * outputs];
+        for output in 0..outputs {
+            for group in 0..groups {
+                let inputs = group * GROUP..inputs.min((group + 1) * GROUP);
+                let largest = inputs
+                    .clone()
+                    .map(|input| weight[input * outputs + output])
+                    .fold(
+                        0.0f32,
+                        |one, other| {
+                            if other.abs() > one.abs() { other } else { one }
+                        },
+                    );
+                let scale = largest / -8.0;
+                scales[output * groups + group] = scale;
+                if scale == 0.0 {
+                    continue;
+                }
+                for input in inputs {
+                    let rounded = (weight[input * outputs + output] / scale).round_ties_even();
+                    integers[input * outputs + output] = rounded.clamp(-8.0, 7.0) as i8;
+                }
+            }
+        }
+        Int4Weights::from_integers(&integers, inputs, outputs, &scales)
+    }
+}
