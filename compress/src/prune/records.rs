@@ -65,7 +65,7 @@ impl Moments {
     }
 }
 
-/// [`Moments`] of the input of each constant product, by the name of that tensor.
+/// Moments of the input of each constant product, by the name of that tensor.
 #[derive(Debug, Clone, Default)]
 pub struct Records(HashMap<String, Moments>);
 
