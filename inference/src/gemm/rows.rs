@@ -8,6 +8,10 @@ use super::tier::{Format, Tier};
 /// from step to step.
 #[derive(Debug, Clone)]
 pub struct Rows {
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels of x86-64")
+    )]
     tier: Tier,
     format: Format,
     inputs: usize,

@@ -140,6 +140,10 @@ impl fmt::Display for Tier {
 
 /// How a quantised activation q, -127 to 127, is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "for kernels of x86-64")
+)]
 pub(super) enum Format {
     /// One byte, q.
     Signed,

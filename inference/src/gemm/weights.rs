@@ -103,6 +103,10 @@ impl Int8Weights {
         &self.scales
     }
 
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels of x86-64")
+    )]
     pub(super) fn offsets(&self) -> &[i32] {
         &self.offsets
     }
