@@ -1,6 +1,6 @@
 """Quantisation-aware training: a network that rounds in floats as the vehicle's low precision does.
 
-Weights lie on the grids that `vocar-compress quantise` finds (compress/src/quantise.rs): int8 with a scale for each
+Weights lie on the grids of `vocar-compress quantise` (compress/src/quantise/grid.rs): int8 with a scale for each
 output channel, int4 with a scale for each 32 inputs, half floats. What enters an int8 or int4 layer is rounded row by
 row as the run time does it (inference/src/gemm/rows.rs). Gradients pass the rounding as if it were not there (the
 straight-through estimator: Y. Bengio et al., 2013; B. Jacob et al., CVPR 2018). The weights themselves stay floats, so

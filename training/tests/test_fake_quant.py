@@ -18,6 +18,7 @@ from training.fake_quant import FakeQuantised, Plan, int4_grid, int8_grid, produ
 from training.model import SUBSAMPLING, AcousticModel, Config
 from training.onnx_graph import streaming
 from training.tests import fake_quant_fixture as fixture
+from training.tests.networks import random_model
 from training.tests.packs import write_pack
 from training.train import Trainer, arguments
 
@@ -38,21 +39,8 @@ MIXED = {
 }
 
 
-def random_model(seed: int) -> AcousticModel:
-    torch.manual_seed(seed)
-    model = AcousticModel(SMALL)
-    model.mean.normal_(-8.0, 2.0)
-    model.scale.uniform_(0.2, 0.6)
-    for block in model.blocks:
-        block.attention.bias.data.normal_(0.0, 1.0)
-        block.convolution.batch_norm.running_mean.normal_(0.0, 0.5)
-        block.convolution.batch_norm.running_var.uniform_(0.5, 2.0)
-        block.convolution.batch_norm.bias.data.normal_(0.0, 0.5)
-    return model.eval()
-
-
 def test_layers_compute_what_the_run_time_does() -> None:
-    """The same file as inference/tests/fake_quant.rs and compress/src/quantise.rs."""
+    """The same file as inference/tests/fake_quant.rs and compress/src/quantise/grid.rs."""
     read = tomllib.loads(fixture.FIXTURE.read_text(encoding="utf-8"))
     inputs, outputs = read.pop("inputs"), read.pop("outputs")
     layer = {name: torch.tensor(value) for name, value in read["layer"].items()}
@@ -78,7 +66,7 @@ def test_weights_on_a_grid_stay_there() -> None:
 
 
 def test_gradients_pass_the_rounding_and_the_weights_stay_floats() -> None:
-    model = random_model(2)
+    model = random_model(SMALL, 2)
     names = set(model.state_dict())
     plain = AcousticModel(SMALL).eval()
     plain.load_state_dict(model.state_dict())
@@ -94,7 +82,7 @@ def test_gradients_pass_the_rounding_and_the_weights_stay_floats() -> None:
 
 
 def test_a_plan_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
-    model, path = random_model(3), tmp_path / "plan.toml"
+    model, path = random_model(SMALL, 3), tmp_path / "plan.toml"
     for text, complaint in (
         ('[layers]\n"block9.up" = "int8"', "`block9.up` is no layer.*block0.first.up.product"),
         ('[layers]\n"out.product" = "int3"', "`out.product` is to be 'int3'"),
@@ -117,7 +105,7 @@ def test_a_plan_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("with_plan", [True, False])
 def test_the_exported_network_is_the_one_that_was_trained(tmp_path: Path, with_plan: bool) -> None:
-    model = random_model(4)
+    model = random_model(SMALL, 4)
     floats, small = tmp_path / "floats.onnx", tmp_path / "small.onnx"
     floats.write_bytes(streaming(model, None).SerializeToString())
     if with_plan:
@@ -185,7 +173,7 @@ def _same_grids(rounded: FakeQuantised, stored: dict[str, np.ndarray]) -> None:
 def test_training_in_low_precision_loses_less_than_rounding_alone() -> None:
     torch.manual_seed(5)
     torch.set_num_threads(1)
-    floats, model = random_model(5), AcousticModel(SMALL).eval()
+    floats, model = random_model(SMALL, 5), AcousticModel(SMALL).eval()
     for layer in floats.modules():
         if isinstance(layer, torch.nn.Linear):
             # A few large weights, which leave the others in their group few steps.

@@ -22,7 +22,9 @@ from training.model import SUBSAMPLING, AcousticModel, Config, Widths, with_chun
 from training.onnx_graph import streaming
 from training.restore import restore
 from training.sparsity import Zeros
-from training.tests.test_recipe import random_model, write_pack
+from training.tests.networks import random_model
+from training.tests.packs import write_pack
+from training.tests.test_recipe import SMALL
 
 UNEVEN = Config(
     columns=12,
@@ -78,7 +80,7 @@ def test_unlike_blocks_are_exported_and_come_back() -> None:
 
 
 def test_gaps_that_lost_layers_left_do_not_matter() -> None:
-    model = random_model(2)
+    model = random_model(SMALL, 2)
     gap = renamed(streaming(model, None), "block1.", "block10.")
     found = restore(gap, model.config.chunk, model.config.delay)
     assert found.config == model.config and close(found, model)

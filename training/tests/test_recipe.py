@@ -25,26 +25,12 @@ from training.g2p import EXTRA, Model
 from training.model import SUBSAMPLING, AcousticModel, Config, with_chunk
 from training.onnx_graph import streaming
 from training.restore import restore
+from training.tests.networks import random_model
 from training.tests.packs import write_pack
 from training.train import Trainer, arguments, keep_norms
 from training.units import SIL, Lexicon, read_phones
 
 SMALL = Config(columns=12, dim=32, layers=2, heads=2, channels=4, context=16)
-
-
-def random_model(seed: int) -> AcousticModel:
-    """Weights, normalisation and batch statistics drawn at random, so that no term of the graph can hide."""
-    torch.manual_seed(seed)
-    model = AcousticModel(SMALL)
-    model.mean.normal_(-8.0, 2.0)
-    model.scale.uniform_(0.2, 0.6)
-    for block in model.blocks:
-        block.attention.bias.data.normal_(0.0, 1.0)
-        block.convolution.batch_norm.running_mean.normal_(0.0, 0.5)
-        block.convolution.batch_norm.running_var.uniform_(0.5, 2.0)
-        block.convolution.batch_norm.weight.data.uniform_(0.5, 1.5)
-        block.convolution.batch_norm.bias.data.normal_(0.0, 0.5)
-    return model.eval()
 
 
 def random_columns(rows: int, frames: int, units: int, seed: int) -> torch.Tensor:
@@ -62,14 +48,14 @@ def bigram(units: int, seed: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("with_prior", [False, True])
 def test_streaming_onnx_is_the_trained_model(with_prior: bool) -> None:
-    model = random_model(1)
+    model = random_model(SMALL, 1)
     prior = torch.randn(SMALL.columns).log_softmax(-1) if with_prior else None
     graph = streaming(model, prior)
     assert check(model, prior, graph.SerializeToString()) < TOLERANCE
 
 
 def test_a_lost_cache_would_be_noticed() -> None:
-    model = random_model(2)
+    model = random_model(SMALL, 2)
     stream = Stream(streaming(model, None).SerializeToString())
     log_mel = np.random.default_rng(2).standard_normal((6 * stream.frames, SMALL.mels)).astype(np.float32)
     together = stream.run(log_mel)
@@ -81,7 +67,7 @@ def test_a_lost_cache_would_be_noticed() -> None:
 
 
 def test_no_output_sees_beyond_its_chunk() -> None:
-    model = random_model(3)
+    model = random_model(SMALL, 3)
     features = torch.randn(1, 8 * SMALL.chunk * SUBSAMPLING, SMALL.mels)
     other = features.clone()
     cut = 5 * SMALL.chunk * SUBSAMPLING
@@ -110,7 +96,7 @@ def test_a_teacher_sees_the_future_and_only_so_far() -> None:
 
 
 def test_a_network_comes_back_from_its_graph() -> None:
-    model = random_model(5)
+    model = random_model(SMALL, 5)
     found = restore(streaming(model, None), SMALL.chunk, SMALL.delay)
     features = torch.randn(2, 9 * SMALL.chunk * SUBSAMPLING, SMALL.mels)
     assert found.config == SMALL
@@ -119,7 +105,7 @@ def test_a_network_comes_back_from_its_graph() -> None:
 
 
 def test_other_chunks_keep_what_the_network_knows() -> None:
-    model = random_model(6)
+    model = random_model(SMALL, 6)
     longer = with_chunk(model, 2 * SMALL.chunk)
     back = with_chunk(longer, SMALL.chunk)
     features = torch.randn(1, 8 * SMALL.chunk * SUBSAMPLING, SMALL.mels)
@@ -134,7 +120,7 @@ def test_other_chunks_keep_what_the_network_knows() -> None:
 
 
 def test_kept_norms_stay_as_they_are() -> None:
-    model = random_model(7).train()
+    model = random_model(SMALL, 7).train()
     keep_norms(model)
     norm = model.blocks[0].convolution.batch_norm
     mean = norm.running_mean.clone()
@@ -445,7 +431,7 @@ def test_every_kind_of_interference_sounds() -> None:
 
 
 def checkpoint(seed: int) -> dict:
-    model = random_model(seed)
+    model = random_model(SMALL, seed)
     return {"config": model.config.as_dict(), "average": model.state_dict(), "kind": f"kind {seed}"}
 
 
