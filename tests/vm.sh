@@ -12,20 +12,20 @@
 # Needs root, debootstrap, e2fsprogs, qemu-system, cargo-deb; for aarch64 see tests/aarch64.sh and qemu-user-static.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-arch=x86_64 soak="" only="" build=() record=""
+arch=x86_64 soak="" only="" build=(--fast) record=""
 while [ $# -gt 0 ]; do
     case $1 in
     x86_64 | aarch64) arch=$1 ;;
     --soak) soak=$2; shift ;;
     --only) only=$2; shift ;;
-    --no-build) build=(--no-build) ;;
-    --record) record=tests/benchmarks/vm-$arch.json ;;
+    --no-build) build+=(--no-build) ;;
+    --record) record=yes ;;
     *) echo "vm.sh: unknown argument $1: read the first lines of $0" >&2; exit 2 ;;
     esac
     shift
 done
 [ -z "$record" ] || record=tests/benchmarks/vm-$arch.json
-# The least and the most that the machine may take on the host, seconds: a boot and the checks, then the soak.
+# The most that the machine may take on the host, seconds: boot and checks, then the soak.
 limit=$((3600 + ${soak:-0} * 3))
 
 missing=""
@@ -42,13 +42,17 @@ room=${VOCAR_VM:-target/vm}
 mkdir -p "$room"
 room=$(realpath "$room")
 target=()
-[ "$arch" = "$(uname -m)" ] || target=(--target $arch-unknown-linux-gnu)
+if [ "$arch" != "$(uname -m)" ]; then
+    . tests/cross.sh
+    cross_toolchain || exit 0
+    target=(--target $arch-unknown-linux-gnu --profile cross)
+fi
 package() { # package VERSION — path of a package with this version
     bash packaging/deb/build.sh "${build[@]}" "${target[@]}" --version "$1" "$room/deb-$arch" | tail -n 1
 }
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 old=$(package "$version-1")
-build=(--no-build)
+build=(--fast --no-build)
 new=$(package "$version-2")
 bash tests/vm/image.sh "$arch" "$room" "$old" "$new"
 

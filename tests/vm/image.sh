@@ -48,14 +48,17 @@ inside sh -c 'cd /opt/vm/recordings
     for file in *.opus; do opusdec --quiet "$file" "${file%.opus}.wav"; done
     rm -f *.flac *.opus'
 
-# Subscribers: the examples, as an integrator would build them.
+# Subscribers: the examples, as an integrator would build them; the C one against the machine's own library.
 cp "$repository/examples/agl/subscriber.py" "$root/opt/vm/"
 compiler=cc
-[ "$arch" = "$(uname -m)" ] || compiler=$arch-linux-gnu-gcc
-if "$compiler" -O2 -o "$root/opt/vm/subscriber" "$repository/examples/sd-bus/subscriber.c" -lsystemd 2>"$room/cc.log"; then
+[ "$arch" = "$(uname -m)" ] || compiler=${CC_aarch64_unknown_linux_gnu:-$arch-linux-gnu-gcc}
+mkdir -p "$room/include"
+if cp -r /usr/include/systemd "$room/include/" 2>"$room/cc.log" &&
+    "$compiler" -O2 -I "$room/include" -o "$root/opt/vm/subscriber" "$repository/examples/sd-bus/subscriber.c" \
+        "$root/usr/lib/$arch-linux-gnu/libsystemd.so.0" -Wl,--allow-shlib-undefined 2>"$room/cc.log"; then
     echo "image.sh: the C subscriber is built"
 else
-    echo "image.sh: SKIPPED: the C subscriber ($compiler or libsystemd-dev for it is missing)"
+    echo "image.sh: SKIPPED: the C subscriber: libsystemd-dev or $compiler is missing (see $room/cc.log)"
 fi
 
 # The sound card, its microphone, and settings that do not depend on how fast an emulated processor is.
