@@ -2,8 +2,12 @@
 # A whole machine under test: Debian with systemd in an emulator, our package installed, a loopback as its sound card.
 #   tests/vm.sh [x86_64|aarch64] [--only CHECK,CHECK] [--soak SECONDS] [--no-build] [--record]
 # Builds the package twice (two versions, for the upgrade), makes an image (tests/vm/image.sh), boots it, lets the checks
-# in tests/vm/guest run and prints what held. --soak adds so many seconds of mixed sound (7200 for the two hours);
-# --record keeps the table as tests/benchmarks/vm-ARCH.json; --no-build packs the programs that are built already.
+# in tests/vm/guest run and prints what held.
+#   --only CHECK,CHECK   only these checks (names: the lists ALL in tests/vm/guest)
+#   --soak SECONDS       so much mixed sound into the microphone besides, and as much through one process on the host at
+#                        many times real time (tests/vm/stream.py); 7200 for the two hours
+#   --no-build           packs the programs that are built already
+#   --record             keeps the table as tests/benchmarks/vm-ARCH.json
 # Exit code 0: everything held.
 #
 # The emulator counts instructions (-icount): the machine's clock goes with what it has computed, a thousand million
@@ -76,6 +80,10 @@ wait $emulator || true
 took=$((SECONDS - begin))
 trap - EXIT
 wait
+if [ -n "$soak" ] && [ "$arch" = "$(uname -m)" ]; then
+    echo "vm.sh: ${soak} s of recordings through one process on the host"
+    nice -n 10 python3 tests/vm/stream.py "${CARGO_TARGET_DIR:-target}/release/vocar" "$room/recordings" "$soak" >>"$results"
+fi
 python3 tests/vm/report.py "$results" --arch "$arch" --host-seconds $took --soak "${soak:-0}" ${record:+--record "$record"} || {
     echo "vm.sh: not everything held; the console is in $console" >&2
     exit 1

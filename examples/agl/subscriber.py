@@ -12,7 +12,6 @@ and, on the vehicle's bus, a user in group vocar.
 import asyncio
 import json
 import sys
-from typing import Any
 
 from dbus_next import BusType, Message, MessageType, Variant
 from dbus_next.aio import MessageBus
@@ -23,7 +22,7 @@ RULE = f"type='signal',sender='{NAME}',interface='{NAME}',member='IntentRecogniz
 PAUSE = 0.5
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """A value from the bus without its wrapping in variants."""
     if isinstance(value, Variant):
         return plain(value.value)
@@ -34,7 +33,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def target(slots: dict[str, Any]) -> Any:
+def target(slots: dict[str, dict]) -> float | bool:
     """What a signal would be set to: the first number among the slots, else true."""
     for slot in slots.values():
         for kind, value in slot.items():

@@ -3,8 +3,8 @@ every file that a recipe installs and every licence sum is compared with the che
 
     python3 packaging/yocto/check.py
 
-The parser comes with BitBake (`pip install bitbake-setup`, or its lib folder in $PYTHONPATH); classes of OpenEmbedded are
-stand-ins here, so that what they do with the variables is not checked. Exit code 0: nothing is wrong.
+The parser comes with BitBake (`pip install bitbake-setup`, or its lib folder in $PYTHONPATH); the classes of
+OpenEmbedded are stand-ins here, so that what they do with the variables is not checked. Exit code 0: nothing is wrong.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ PATHS = {"bindir": "/usr/bin", "datadir": "/usr/share", "sysconfdir": "/etc", "l
 WANTED = ("SUMMARY", "DESCRIPTION", "LICENSE", "LIC_FILES_CHKSUM", "SRC_URI", "do_install")
 
 
-def parse(recipe: Path):
+def parse(recipe: Path) -> "bb.data_smart.DataSmart":  # noqa: F821
     """The recipe's variables, read after the layer's configuration."""
     # The published package leaves out the client of a build server, which parsing does not need.
     for name in ("hashserv", "hashserv.client"):

@@ -47,6 +47,8 @@ inside sh -c 'cd /opt/vm/recordings
     for file in *.flac; do flac -s -d "$file"; done
     for file in *.opus; do opusdec --quiet "$file" "${file%.opus}.wav"; done
     rm -f *.flac *.opus'
+rm -rf "$room/recordings"
+cp -r "$root/opt/vm/recordings" "$room/"
 
 # Subscribers: the examples, as an integrator would build them; the C one against the machine's own library.
 cp "$repository/examples/agl/subscriber.py" "$root/opt/vm/"

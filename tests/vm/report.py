@@ -53,7 +53,8 @@ def conclude(arguments: argparse.Namespace) -> int:
     held = sum(line["holds"] for line in checks)
     guest = sum(line["seconds"] for line in checks)
     unfinished = "" if whole else "; the machine did NOT come to its end"
-    print(f"{held} of {len(checks)} checks hold, {guest:.0f} s of the machine's time in {arguments.host_seconds} s{unfinished}")
+    times = f"{guest:.0f} s of the machine's time in {arguments.host_seconds} s"
+    print(f"{held} of {len(checks)} checks hold, {times}{unfinished}")
     if arguments.record:
         soak = f" --soak {arguments.soak}" if arguments.soak else ""
         table = {

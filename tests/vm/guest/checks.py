@@ -3,8 +3,26 @@
 import subprocess
 from pathlib import Path
 
-from lib import (HERE, LOGS, RECORDINGS, UNIT, Subscriber, call, health, hears, manifest, pid, read, require, run,
-                 settled, speak, teach, unit, until)
+from lib import (
+    HERE,
+    LOGS,
+    RECORDINGS,
+    UNIT,
+    Subscriber,
+    call,
+    health,
+    hears,
+    manifest,
+    pid,
+    read,
+    require,
+    run,
+    settled,
+    speak,
+    teach,
+    unit,
+    until,
+)
 
 # The most that `systemd-analyze security` may find (0 closed ... 10 open).
 MOST_EXPOSED = 1.5
@@ -31,7 +49,8 @@ def sandbox() -> str:
     line = next(line for line in said.splitlines() if "Overall exposure level" in line)
     exposure = float(line.split(":")[1].split()[0])
     require(exposure <= MOST_EXPOSED, f"exposure {exposure}")
-    fields = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid()}/status").read_text().splitlines() if ":\t" in line)
+    status = Path(f"/proc/{pid()}/status").read_text().splitlines()
+    fields = dict(line.split(":\t", 1) for line in status if ":\t" in line)
     require(fields["Seccomp"] == "2", "no filter of system calls")
     require(fields["NoNewPrivs"] == "1", "new privileges are possible")
     require(int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0, f"capabilities {fields['CapEff']}")
@@ -59,7 +78,7 @@ def intents() -> dict:
         before = [len(subscriber.received()) for subscriber in inside]
         speak(row["path"])
         expected = [(row["intent"], row["slots"])] if row["intent"] else []
-        for subscriber, count in zip(inside, before):
+        for subscriber, count in zip(inside, before, strict=True):
             came = [(intent["name"], intent["slots"]) for intent in subscriber.received()[count:]]
             if came != expected:
                 wrong.append(f"{subscriber.name}: {row['text']!r} gave {came}")
@@ -102,7 +121,7 @@ def transcripts() -> str:
     scribe = Subscriber("scribe", "monitor", *watch)
     cockpit = Subscriber("cockpit", "monitor", *watch, "--no-transcripts")
     for subscriber in (scribe, cockpit):
-        until("the monitor is connected", lambda: any(line["signal"] == "Connected" for line in subscriber.received()))
+        until("the monitor is connected", subscriber.received)
     speak(str(RECORDINGS / "open-window.wav"))
     finals = [line["text"] for line in scribe.received() if line["signal"] == "FinalTranscript"]
     others = [line for line in cockpit.received() if "Transcript" in line["signal"]]
@@ -127,8 +146,8 @@ def forgetful() -> str:
     journal = run("journalctl", "--no-pager", "-o", "cat", "-u", UNIT).stdout.lower()
     found = [row["text"] for row in manifest() if row["text"].lower() in journal]
     require(not found, f"in the journal: {found}")
-    written = [str(path) for folder in ("/var/lib/vocar", "/run/vocar", "/etc/vocar") for path in Path(folder).rglob("*")
-               if path.is_file() and "conf" not in str(path) and path.name != "vocar.toml"]
+    folders = [Path("/var/lib/vocar"), Path("/run/vocar"), *Path("/tmp").glob("systemd-private-*-vocard.service-*")]
+    written = [str(path) for folder in folders for path in folder.rglob("*") if path.is_file()]
     require(not written, f"files: {written}")
     return f"{len(journal.splitlines())} lines of journal without a sentence; no file written"
 

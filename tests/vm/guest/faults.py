@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from lib import (HERE, UNIT, Failed, Subscriber, call, health, hears, pid, read, require, run, settled, unit, until)
+from lib import HERE, UNIT, Failed, Subscriber, call, health, hears, pid, read, require, run, settled, unit, until
 
 # WatchdogSec of the unit, and what the service manager may take on top until it has killed a stopped process.
 WATCHDOG, SLACK = 10, 30
@@ -195,7 +195,8 @@ def purged() -> str:
     require(not left, f"left behind: {left}")
     if run("getent", "passwd", "vocar", check=False).returncode == 0:
         raise Failed("the user is left behind")
-    require(run("busctl", "status", "org.vocar.VoiceAssistant1", check=False).returncode != 0, "the name is still owned")
+    owner = run("busctl", "status", "org.vocar.VoiceAssistant1", check=False)
+    require(owner.returncode != 0, "the name is still owned")
     return "files, user and units are gone"
 
 

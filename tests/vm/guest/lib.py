@@ -56,7 +56,8 @@ def call(method: str, signature: str = "", *arguments: str, user: str | None = "
 
 def read(name: str, user: str | None = None):
     """A property of the assistant; None while it is away."""
-    done = run("busctl", "--timeout=60", "--json=short", "get-property", NAME, OBJECT, NAME, name, user=user, check=False)
+    head = ("busctl", "--timeout=60", "--json=short", "get-property", NAME, OBJECT, NAME)
+    done = run(*head, name, user=user, check=False)
     return json.loads(done.stdout)["data"] if done.returncode == 0 else None
 
 

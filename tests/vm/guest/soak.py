@@ -62,7 +62,7 @@ def halves(values: list[int]) -> tuple[float, float]:
 
 
 def soak(seconds: float, tell) -> dict:
-    """Commands, talk, noise and silence for so many seconds of sound, at an open microphone and after a button in turn."""
+    """Commands, talk, noise and silence for so many seconds, at an open microphone and after a button in turn."""
     settled()
     dice = random.Random(7)
     spoken = [row["path"] for row in manifest()]
@@ -82,7 +82,8 @@ def soak(seconds: float, tell) -> dict:
             call("Cancel", "t", str(counter("sessions")), check=False)
             until("the assistant is idle", lambda: read("State") == "idle")
         if time.monotonic() - begin >= EVERY * (len(samples) + 1):
-            samples.append({"at": round(time.monotonic() - begin), "memory_kb": memory(), "files": files(), "threads": threads()})
+            at = round(time.monotonic() - begin)
+            samples.append({"at": at, "memory_kb": memory(), "files": files(), "threads": threads()})
             tell({"soak": samples[-1]})
     require(pid() == process and unit("NRestarts") == restarts, f"{UNIT} was restarted")
     require(len(samples) >= 4, "too short to tell")
