@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
@@ -28,6 +29,18 @@ static void print_string(const char *text) {
             putchar(*at);
     }
     putchar('"');
+}
+
+/* The shortest text that reads as the same number, and shows that it is no whole one by type. */
+static void print_number(double number) {
+    char text[32];
+    int digits = 1;
+    do
+        snprintf(text, sizeof text, "%.*g", digits, number);
+    while (digits++ < 17 && strtod(text, NULL) != number);
+    fputs(text, stdout);
+    if (!strpbrk(text, ".en"))
+        fputs(".0", stdout);
 }
 
 /* The basic value that comes next, of type `type`. */
@@ -49,7 +62,7 @@ static int print_basic(sd_bus_message *message, char type) {
         return result;
     switch (type) {
     case 's': case 'o': case 'g': print_string(value.text); break;
-    case 'd': printf("%.17g", value.number); break;
+    case 'd': print_number(value.number); break;
     case 'b': fputs(value.flag ? "true" : "false", stdout); break;
     case 'y': printf("%" PRIu8, value.byte); break;
     case 'n': printf("%" PRId16, value.int16); break;
