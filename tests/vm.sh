@@ -4,8 +4,8 @@
 # Builds the package twice (two versions, for the upgrade), makes an image (tests/vm/image.sh), boots it, lets the checks
 # in tests/vm/guest run and prints what held.
 #   --only CHECK,CHECK   only these checks (names: the lists ALL in tests/vm/guest)
-#   --soak SECONDS       so much mixed sound into the microphone besides, and as much through one process on the host at
-#                        many times real time (tests/vm/stream.py); 7200 for the two hours
+#   --soak SECONDS       so much mixed sound into the microphone besides
+#   --stream SECONDS     so much through one process on the host, at many times real time (tests/vm/stream.py)
 #   --no-build           packs the programs that are built already
 #   --record             keeps the table as tests/benchmarks/vm-ARCH.json
 # Exit code 0: everything held.
@@ -16,11 +16,13 @@
 # Needs root, debootstrap, e2fsprogs, qemu-system, cargo-deb; for aarch64 see tests/aarch64.sh and qemu-user-static.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-arch=x86_64 soak="" only="" build=(--fast) record=""
+arch=x86_64 soak="" stream="" only="" build=(--fast) record=""
+words_given=$*
 while [ $# -gt 0 ]; do
     case $1 in
     x86_64 | aarch64) arch=$1 ;;
     --soak) soak=$2; shift ;;
+    --stream) stream=$2; shift ;;
     --only) only=$2; shift ;;
     --no-build) build+=(--no-build) ;;
     --record) record=yes ;;
@@ -80,11 +82,12 @@ wait $emulator || true
 took=$((SECONDS - begin))
 trap - EXIT
 wait
-if [ -n "$soak" ] && [ "$arch" = "$(uname -m)" ]; then
-    echo "vm.sh: ${soak} s of recordings through one process on the host"
-    nice -n 10 python3 tests/vm/stream.py "${CARGO_TARGET_DIR:-target}/release/vocar" "$room/recordings" "$soak" >>"$results"
+if [ -n "$stream" ] && [ "$arch" = "$(uname -m)" ]; then
+    echo "vm.sh: $stream s of recordings through one process on the host"
+    nice -n 10 python3 tests/vm/stream.py "${CARGO_TARGET_DIR:-target}/release/vocar" "$room/recordings" "$stream" |
+        tee -a "$results" | python3 tests/vm/report.py --follow
 fi
-python3 tests/vm/report.py "$results" --arch "$arch" --host-seconds $took --soak "${soak:-0}" ${record:+--record "$record"} || {
+python3 tests/vm/report.py "$results" --arch "$arch" --host-seconds $took --command "tests/vm.sh $words_given" ${record:+--record "$record"} || {
     echo "vm.sh: not everything held; the console is in $console" >&2
     exit 1
 }
