@@ -8,7 +8,12 @@ folder="" version=() target=() platform=() build=() profile=()
 while [ $# -gt 0 ]; do
     case $1 in
     --version) version=(--deb-version "$2"); shift ;;
-    --target) target=(--target "$2"); platform=("$2"); shift ;;
+    --target)
+        target=(--target "$2") platform=("$2")
+        # cargo-deb would use the host's, which cannot read the programs.
+        command -v "${2%%-*}-linux-gnu-strip" >/dev/null || build+=(--no-strip)
+        shift
+        ;;
     --no-build) build+=(--no-build) ;;
     --fast) build+=(--fast) ;;
     --profile) profile=(--profile "$2"); shift ;;

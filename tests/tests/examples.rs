@@ -73,7 +73,9 @@ fn built_in_c(dir: &Path) -> Option<PathBuf> {
         .args(["--exists", "libsystemd"])
         .status();
     if !headers.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: the subscriber in C: install the packages pkg-config and libsystemd-dev");
+        eprintln!(
+            "SKIPPED: the subscriber in C: install the packages pkg-config and libsystemd-dev"
+        );
         return None;
     }
     let make = Command::new("make").arg("-C").arg(dir).output();
