@@ -10,7 +10,7 @@ pub mod check;
 pub mod domain;
 pub mod encoder;
 pub mod graph;
-mod random;
+pub mod random;
 pub mod sample;
 pub mod template;
 pub mod understand;

@@ -10,11 +10,14 @@ use super::tensors::Tensors;
 const NONE: &str = "none";
 
 /// A linear layer over states.
-#[derive(Debug)]
-struct Layer {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    dim: usize,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Row-major `[outputs][dim]`.
+    pub weight: Vec<f32>,
+    /// `[outputs]`.
+    pub bias: Vec<f32>,
+    /// Width of a state.
+    pub dim: usize,
 }
 
 impl Layer {
@@ -82,19 +85,27 @@ pub struct Span {
     pub words: Range<usize>,
 }
 
+/// How sure an intent is: `1 / (1 + exp(-(slope * odds + offset)))` with its logarithmic odds against all others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Curve {
+    /// Factor of the odds.
+    pub slope: f32,
+    /// What is added to them.
+    pub offset: f32,
+    /// Below this probability a sentence is none of the domain's.
+    pub threshold: f32,
+}
+
 /// The heads of a domain.
 #[derive(Debug)]
-pub(super) struct Head {
+pub struct Head {
     names: Vec<String>,
     tags: Vec<Tag>,
     /// For each tag those it may follow.
     before: Vec<Vec<usize>>,
     intents: Layer,
     slots: Layer,
-    slope: f32,
-    offset: f32,
-    /// Below this probability a sentence is none of the domain's.
-    threshold: f32,
+    curve: Curve,
 }
 
 impl Head {
@@ -108,36 +119,48 @@ impl Head {
             path: path.to_owned(),
             problem,
         };
-        let names: Vec<String> = tensors
-            .remark("intents")?
-            .lines()
-            .map(String::from)
-            .collect();
-        if names.first().is_none_or(|first| first != NONE) {
-            return Err(bad(format!("its first intent should be `{NONE}`")));
-        }
-        let tag = |text: &str| {
-            Tag::parse(text).ok_or_else(|| {
-                bad(format!(
-                    "has the odd tag `{text}`; tags are O, B-slot and I-slot"
-                ))
-            })
+        let lines = |name: &str| -> Result<Vec<String>, EncoderError> {
+            Ok(tensors.remark(name)?.lines().map(String::from).collect())
         };
-        let tags: Vec<Tag> = tensors
-            .remark("tags")?
-            .lines()
-            .map(tag)
-            .collect::<Result<_, _>>()?;
+        let (names, tags) = (lines("intents")?, lines("tags")?);
         let number = |name: &str| -> Result<f32, EncoderError> {
             let text = tensors.remark(name)?;
             let number = text.parse().ok().filter(|number: &f32| number.is_finite());
             number.ok_or_else(|| bad(format!("its remark `{name}` is no number: {text}")))
         };
-        let threshold = number("threshold")?;
+        let curve = Curve {
+            slope: number("slope")?,
+            offset: number("offset")?,
+            threshold: number("threshold")?,
+        };
+        let intents = Layer::read(&tensors, "intents", names.len(), dim)?;
+        let slots = Layer::read(&tensors, "tags", tags.len(), dim)?;
+        Head::new(names, &tags, [intents, slots], curve).map_err(bad)
+    }
+
+    /// From the names of its intents, `none` first, its tags (`O`, `B-slot`, `I-slot`) and a layer for each of the two.
+    ///
+    /// # Errors
+    /// The end of a sentence that begins with what holds the heads.
+    pub fn new(
+        names: Vec<String>,
+        tags: &[String],
+        [intents, slots]: [Layer; 2],
+        curve: Curve,
+    ) -> Result<Head, String> {
+        if names.first().is_none_or(|first| first != NONE) {
+            return Err(format!("its first intent should be `{NONE}`"));
+        }
+        let tag = |text: &String| {
+            Tag::parse(text)
+                .ok_or_else(|| format!("has the odd tag `{text}`; tags are O, B-slot and I-slot"))
+        };
+        let tags: Vec<Tag> = tags.iter().map(tag).collect::<Result<_, _>>()?;
+        let threshold = curve.threshold;
         if !(0.0..=1.0).contains(&threshold) {
-            return Err(bad(format!(
+            return Err(format!(
                 "its remark `threshold` is no probability: {threshold}"
-            )));
+            ));
         }
         let followers = |tag: &Tag| {
             let earlier = tags
@@ -147,33 +170,61 @@ impl Head {
             earlier.map(|(number, _)| number).collect()
         };
         Ok(Head {
-            intents: Layer::read(&tensors, "intents", names.len(), dim)?,
-            slots: Layer::read(&tensors, "tags", tags.len(), dim)?,
-            slope: number("slope")?,
-            offset: number("offset")?,
-            threshold,
             before: tags.iter().map(followers).collect(),
+            intents,
+            slots,
+            curve,
             names,
             tags,
         })
     }
 
+    /// Names of the intents, `none` first.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The tags of words as texts.
+    pub fn tags(&self) -> Vec<String> {
+        let text = |tag: &Tag| match tag {
+            Tag::Outside => "O".to_owned(),
+            Tag::Begin(slot) => format!("B-{slot}"),
+            Tag::Inside(slot) => format!("I-{slot}"),
+        };
+        self.tags.iter().map(text).collect()
+    }
+
+    /// The layers of intents and tags.
+    pub fn layers(&self) -> [&Layer; 2] {
+        [&self.intents, &self.slots]
+    }
+
+    /// How sure it is.
+    pub fn curve(&self) -> Curve {
+        self.curve
+    }
+
+    /// The score of each intent for the state of a sentence, before any share is made of it.
+    pub fn scores(&self, sentence: &[f32]) -> Vec<f32> {
+        self.intents.of(sentence)
+    }
+
     /// Intents that `allowed` lets through with the probability of each that the sentence means it, likeliest first; none
     /// below the threshold.
     pub fn intents(&self, sentence: &[f32], allowed: impl Fn(&str) -> bool) -> Vec<(&str, f32)> {
-        let scores = self.intents.of(sentence);
+        let scores = self.scores(sentence);
         let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let all: f32 = scores.iter().map(|score| (score - most).exp()).sum();
         let chance = |score: &f32| {
             let share = ((score - most).exp() / all).clamp(1e-7, 1.0 - 1e-7);
             let odds = (share / (1.0 - share)).ln();
-            1.0 / (1.0 + (-(self.slope * odds + self.offset)).exp())
+            1.0 / (1.0 + (-(self.curve.slope * odds + self.curve.offset)).exp())
         };
         let named = self.names.iter().zip(&scores).skip(1);
         let mut found: Vec<(&str, f32)> = named
             .filter(|(name, _)| allowed(name))
             .map(|(name, score)| (name.as_str(), chance(score)))
-            .filter(|(_, chance)| *chance >= self.threshold)
+            .filter(|(_, chance)| *chance >= self.curve.threshold)
             .collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         found
