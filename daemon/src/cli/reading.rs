@@ -162,6 +162,7 @@ mod tests {
             name: name.into(),
             slots: slots.clone(),
             vss: None,
+            target: None,
             confidence: 0.9,
             missing: Vec::new(),
             prompt: None,

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::compile::{Compiled, compile};
 use super::error::{DomainError, Place, line_at};
-use super::file::{self, ContextKind, File, ListKind};
+use super::example;
+use super::file::{self, Confirm, ContextKind, File, ListKind};
 use super::phrasebook::{Paths, Phrasebook, Value, expand};
 use super::resolve::Rules;
-use super::{Domain, IntentSpec, Reach, SlotKind, Template};
+use super::{Domain, Example, IntentSpec, Reach, SlotKind, Template};
 use crate::builtin::Builtin;
 use crate::template::{self, Expr};
 use crate::value::SlotValue;
@@ -139,6 +140,19 @@ impl Reading {
             .map(|(n, text)| self.template(text, format!("{field}[{n}]")))
             .collect()
     }
+
+    fn examples(
+        &self,
+        texts: &[toml::Spanned<String>],
+        intent: &str,
+    ) -> Result<Vec<Example>, DomainError> {
+        let read = |(n, text): (usize, &toml::Spanned<String>)| {
+            let place = self.at(text, format!("{intent}.examples[{n}]"));
+            example::parse(text.get_ref(), place.line)
+                .map_err(|(problem, mend)| place.error(problem, mend))
+        };
+        texts.iter().enumerate().map(read).collect()
+    }
 }
 
 impl Draft {
@@ -267,9 +281,9 @@ impl Draft {
                 "add its templates to the first one",
             ));
         }
-        if raw.templates.is_empty() && raw.short.is_empty() {
+        if raw.templates.is_empty() && raw.short.is_empty() && raw.examples.is_empty() {
             return Err(place.error(
-                "there are no templates",
+                "there are no templates and no examples",
                 "add templates = [\"…\"] with the sentences people say",
             ));
         }
@@ -300,6 +314,7 @@ impl Draft {
                 reading.templates(texts, &format!("{field}.answers.{slot}"))?,
             );
         }
+        let examples = reading.examples(&raw.examples, &field)?;
         let spec = IntentSpec {
             name: raw.name.clone(),
             about: raw.about.clone(),
@@ -308,6 +323,9 @@ impl Draft {
             ask: raw.ask.clone(),
             answers,
             vss: raw.vss.clone(),
+            target: raw.target.clone(),
+            confirm: question(&raw.confirm, &raw.about),
+            examples,
             slots: BTreeMap::new(),
         };
         self.intents.push((spec, place));
@@ -435,6 +453,16 @@ fn list_value(kind: ListKind, text: &str, place: &Place) -> Result<SlotValue, Do
             )
         })?),
     })
+}
+
+/// The question that has to be agreed to, if any.
+fn question(confirm: &Confirm, about: &str) -> Option<String> {
+    match confirm {
+        Confirm::No => None,
+        Confirm::Yes if about.is_empty() => Some("Are you sure?".into()),
+        Confirm::Yes => Some(format!("{about}: are you sure?")),
+        Confirm::Question(text) => Some(text.clone()),
+    }
 }
 
 fn builtin(slot: &file::Slot, place: &Place) -> Result<Builtin, DomainError> {

@@ -31,11 +31,14 @@
 //! context = "always"                    # or "dialogue": only while a question is open
 //! required = ["fan_level"]
 //! ask = { fan_level = "Which fan level?" }
-//! vss = "Vehicle.Cabin.HVAC.Station.*.FanSpeed"
+//! vss = "Vehicle.Cabin.HVAC.Station.*.FanSpeed"             # or target = "whatever the host understands"
+//! confirm = true                        # or the question: the speaker has to agree before it is done
+//! examples = ["put [a bit more](fan_level) air on"]           # to learn from; not listened for as they stand
 //! ```
 
 mod compile;
 mod error;
+mod example;
 mod file;
 mod load;
 mod phrasebook;
@@ -48,6 +51,7 @@ use std::sync::{Arc, LazyLock};
 pub(crate) use compile::{Compiled, Symbol};
 pub use error::DomainError;
 pub(crate) use error::Place;
+pub use example::Example;
 pub use phrasebook::Phrasebook;
 
 use crate::builtin::Builtin;
@@ -105,6 +109,12 @@ pub struct IntentSpec {
     pub(crate) answers: BTreeMap<String, Vec<(Expr, Place)>>,
     /// VSS path with `{slot}` or `{slot.key}` placeholders.
     pub vss: Option<String>,
+    /// Where it goes instead of to a VSS signal, with the same placeholders; only the host knows what it means.
+    pub target: Option<String>,
+    /// The question that the speaker has to agree to before a dangerous or dear command is carried out.
+    pub confirm: Option<String>,
+    /// Sentences to learn from.
+    pub examples: Vec<Example>,
     /// Slot names and their types.
     pub slots: BTreeMap<String, String>,
 }

@@ -102,12 +102,14 @@ impl Understander {
     }
 }
 
-/// Whether an intent counts in a context: some template of it is listened for.
+/// Whether an intent counts in a context: some template of it is listened for, or it is known by examples alone.
 fn reached(domain: &Domain, name: &str, context: &Context) -> bool {
     let spec = domain.intents().iter().find(|spec| spec.name == name);
     spec.is_some_and(|spec| {
-        spec.templates
-            .iter()
-            .any(|template| context.reaches(template.reach))
+        spec.templates.is_empty()
+            || spec
+                .templates
+                .iter()
+                .any(|template| context.reaches(template.reach))
     })
 }

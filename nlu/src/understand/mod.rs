@@ -31,6 +31,9 @@ pub struct Intent {
     pub slots: BTreeMap<String, SlotValue>,
     /// VSS 6 path of the signal, if one exists. What was not said, or means several places, is `*`.
     pub vss: Option<String>,
+    /// Where it goes instead, as the domain says, filled in like a VSS path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// 0 to 1: 1 when nothing else fits the words, less for every other intent that fits as well.
     pub confidence: f32,
     /// Required slots that were not said.
@@ -298,13 +301,15 @@ impl Understander {
             .filter(|slot| !slots.contains_key(*slot))
             .cloned()
             .collect();
+        let filled = |path: &Option<String>| {
+            let path = path.as_ref()?;
+            Some(self.path(domain, spec, path, &slots))
+        };
         Intent {
             domain: domain.name().to_string(),
             name: spec.name.clone(),
-            vss: spec
-                .vss
-                .as_ref()
-                .map(|path| self.path(domain, spec, path, &slots)),
+            vss: filled(&spec.vss),
+            target: filled(&spec.target),
             confidence: 1.0,
             prompt: missing.first().map(|slot| spec.question(slot)),
             missing,
@@ -355,6 +360,7 @@ impl Understander {
             SlotValue::Zone(text) | SlotValue::Colour(text) | SlotValue::Choice(text) => {
                 Some(text.clone())
             }
+            SlotValue::Number(number) | SlotValue::Percent(number) => Some(number.to_string()),
             _ => None,
         }
     }
