@@ -106,6 +106,7 @@ fn sentence(row: &Row) -> Sentence {
         intent: if row.intent == "oos" { NONE.into() } else { row.intent.clone() },
         words,
         weight: 1.0,
+        rehearsed: false,
     }
 }
 

@@ -1,13 +1,14 @@
 //! What every adapter begins with: the encoder as it ships, its int8 weights as floats.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use vocar_inference::{TextBundle, constants};
-use vocar_nlu::encoder::{Head, Rows};
+use vocar_nlu::encoder::{Base as Identity, Head, Rows};
 
 use crate::TrainError;
+use crate::network;
 
 /// The parts of the network that have a weight and a bias, in each block.
 pub const BLOCK_LAYERS: [&str; 4] = ["qkv", "out", "up", "down"];
@@ -15,9 +16,7 @@ pub const BLOCK_LAYERS: [&str; 4] = ["qkv", "out", "up", "down"];
 /// A bundle that reads words, opened for training. Nothing in it changes.
 #[derive(Debug)]
 pub struct Base {
-    name: String,
-    sha256: String,
-    dir: PathBuf,
+    identity: Identity,
     pub(crate) rows: Rows,
     pub(crate) sizes: Sizes,
     /// Weights `[in, out]`, biases `[out]` and the two vectors of each normalisation, by their names in the graph.
@@ -92,15 +91,8 @@ impl Base {
         for (domain, file) in &manifest.heads {
             heads.insert(domain.clone(), Head::read(&bundle.path(file), dim)?);
         }
-        let name = network
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
         Ok(Base {
-            name: manifest.name.clone(),
-            sha256: vocar_nlu::encoder::base_sha256(manifest, &name),
-            dir: dir.to_owned(),
+            identity: Identity::of(&bundle, &network),
             rows: Rows::read(&bundle, row)?,
             sizes,
             tensors,
@@ -108,19 +100,23 @@ impl Base {
         })
     }
 
-    /// Name of the bundle.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// What ties an adapter to it.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
-    /// What ties an adapter to this base: see [`vocar_nlu::encoder::base_sha256`].
-    pub fn sha256(&self) -> &str {
-        &self.sha256
-    }
-
-    /// Its folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// States `[1 + words][dim]` of sentences, that of the sentence first.
+    ///
+    /// # Errors
+    /// When the arithmetic fails.
+    pub fn states(&self, sentences: &[Vec<String>]) -> candle_core::Result<Vec<Vec<f32>>> {
+        let of = |words: &Vec<String>| {
+            let rows = [self.rows.of(words)];
+            let input = network::Rows::padded(&rows, self.sizes.row)?;
+            let states = network::states(&self.tensors, self.sizes, &input)?;
+            states.flatten_all()?.to_vec1()
+        };
+        sentences.iter().map(of).collect()
     }
 
     /// Sizes of the network.

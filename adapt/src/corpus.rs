@@ -18,6 +18,8 @@ pub struct Sentence {
     pub spans: Vec<(String, usize, usize)>,
     /// How often it is drawn against others.
     pub weight: f32,
+    /// Whether what the base makes of it is learnt, not what is written here: so that it forgets nothing.
+    pub rehearsed: bool,
 }
 
 impl Sentence {
@@ -113,6 +115,7 @@ mod tests {
                 .map(|(slot, from, to)| ((*slot).to_owned(), *from, *to))
                 .collect(),
             weight: 1.0,
+            rehearsed: false,
         }
     }
 

@@ -67,6 +67,25 @@ impl Options {
             threads: 2,
         }
     }
+
+    /// A small domain is learnt in fewer steps, a large one in more.
+    pub fn for_intents(self, intents: usize) -> Options {
+        Options {
+            steps: (100 + 10 * intents).min(600),
+            ..self
+        }
+    }
+
+    /// For heads of the base that learn a few corrections and are to forget nothing.
+    pub fn correcting(method: Method) -> Options {
+        Options {
+            steps: 120,
+            head_rate: 1e-3,
+            rate: 1e-3,
+            dropout: 0.0,
+            ..Options::usual(method)
+        }
+    }
 }
 
 /// How far it is.
@@ -95,6 +114,16 @@ pub struct Trainer<'a> {
     pub(crate) moments: Vec<Moments>,
     pub(crate) step: usize,
     pub(crate) spent: Duration,
+    /// The base with heads of its own: what it makes of sentences is rehearsed.
+    teacher: Option<Weights>,
+}
+
+/// What a part of a batch should come to, as shares.
+struct Targets {
+    /// `[sentences, intents]`.
+    intents: Vec<f32>,
+    /// `[sentences, length, tags]`, nought where there is no word.
+    tags: Vec<f32>,
 }
 
 /// A part of a batch, ready to be learnt from.
@@ -137,14 +166,42 @@ impl<'a> Trainer<'a> {
             moments,
             step: 0,
             spent: Duration::ZERO,
+            teacher: head.map(|head| teacher(base, head)).transpose()?,
             options,
             corpus,
         })
     }
 
+    /// What it began with.
+    pub fn base(&self) -> &'a Base {
+        self.base
+    }
+
+    /// What it learns from.
+    pub fn corpus(&self) -> &'a Corpus {
+        self.corpus
+    }
+
+    /// How it learns.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// How many numbers are learnt, those of the heads among them.
     pub fn parameters(&self) -> usize {
         self.parameters.count()
+    }
+
+    /// What was learnt so far, tensor by tensor in the order of their names.
+    ///
+    /// # Errors
+    /// When the arithmetic fails.
+    pub fn values(&self) -> Result<Vec<f32>> {
+        let mut all = Vec::new();
+        for name in self.parameters.vars.keys() {
+            all.extend(self.parameters.values(name)?);
+        }
+        Ok(all)
     }
 
     /// Learns to the end, telling how far it is after every step; an error of `tell` ends it.
@@ -290,65 +347,67 @@ impl<'a> Trainer<'a> {
         words: usize,
     ) -> Result<Tensor> {
         let mut random = Random::new(part.seed);
-        let mut input = match (weights.get(TABLE), weights.get(PLACES)) {
-            (Some(table), Some(places)) => looked_up(table, places, &part.parts)?,
-            _ => {
-                let rows: Vec<Vec<f32>> = part
-                    .parts
-                    .iter()
-                    .map(|parts| self.base.rows.sum(parts))
-                    .collect();
-                Rows::padded(&rows, self.base.sizes.row)?
-            }
-        };
+        let mut input = self.input(weights, &part.parts)?;
+        let targets = self.targets(part, &input)?;
         input.rows = self.dropped(&input.rows, &mut random)?;
         let states = network::states(weights, self.base.sizes, &input)?;
         let states = self.dropped(&states, &mut random)?;
-        let (count, length, dim) = states.dims3()?;
-        let whole = states.narrow(1, 0, 1)?.reshape((count, dim))?;
-        let intents = network::log_softmax(&network::linear(weights, "intents", &whole)?)?;
-        let cost = (intents * self.intent_targets(part)?)?.sum_all()?;
-        let cost = (cost * (-1.0 / sentences.max(1) as f64))?;
-        if self.corpus.labels.tags.len() < 2 || length < 2 {
-            return Ok(cost);
-        }
-        let each = states
-            .narrow(1, 1, length - 1)?
-            .reshape((count * (length - 1), dim))?;
-        let tags = network::log_softmax(&network::linear(weights, "tags", &each)?)?;
-        let of_tags = (tags * self.tag_targets(part, length - 1)?)?.sum_all()?;
-        cost + (of_tags * (-SLOTS / words.max(1) as f64))?
+        let (intents, tags) = heads(weights, &states)?;
+        let intents = (intents * targeted(targets.intents, &self.corpus.labels.intents)?)?;
+        let cost = (intents.sum_all()? * (-1.0 / sentences.max(1) as f64))?;
+        let tags = (tags * targeted(targets.tags, &self.corpus.labels.tags)?)?;
+        cost + (tags.sum_all()? * (-SLOTS / words.max(1) as f64))?
     }
 
-    /// `[sentences, intents]`.
-    fn intent_targets(&self, part: &Part) -> Result<Tensor> {
+    /// The input of sentences that are the sums of these rows.
+    fn input(&self, weights: &Weights, parts: &[Vec<Vec<(usize, f32)>>]) -> Result<Rows> {
+        if let (Some(table), Some(places)) = (weights.get(TABLE), weights.get(PLACES)) {
+            return looked_up(table, places, parts);
+        }
+        let rows: Vec<Vec<f32>> = parts
+            .iter()
+            .map(|parts| self.base.rows.sum(parts))
+            .collect();
+        Rows::padded(&rows, self.base.sizes.row)
+    }
+
+    fn targets(&self, part: &Part, input: &Rows) -> Result<Targets> {
         let labels = &self.corpus.labels;
-        let count = labels.intents.len();
-        let mut targets = vec![SMOOTHING / count as f32; part.sentences.len() * count];
-        for (sentence, row) in part.sentences.iter().zip(targets.chunks_exact_mut(count)) {
+        let length = input.rows.dim(1)? - 1;
+        let (intents, tags) = (labels.intents.len(), labels.tags.len());
+        let rehearsed = part.sentences.iter().any(|sentence| sentence.rehearsed);
+        let mut targets = match self.teacher.as_ref().filter(|_| rehearsed) {
+            None => Targets {
+                intents: vec![0.0; part.sentences.len() * intents],
+                tags: vec![0.0; part.sentences.len() * length * tags],
+            },
+            Some(teacher) => {
+                let states = network::states(teacher, self.base.sizes, input)?;
+                let (intents, tags) = heads(teacher, &states)?;
+                Targets {
+                    intents: intents.exp()?.flatten_all()?.to_vec1()?,
+                    tags: tags.exp()?.flatten_all()?.to_vec1()?,
+                }
+            }
+        };
+        let of_intents = targets.intents.chunks_exact_mut(intents);
+        let of_words = targets.tags.chunks_exact_mut((length * tags).max(1));
+        for ((sentence, shares), words) in part.sentences.iter().zip(of_intents).zip(of_words) {
+            let beyond = sentence.words.len() * tags;
+            words[beyond.min(length * tags)..].fill(0.0);
+            if sentence.rehearsed && self.teacher.is_some() {
+                continue;
+            }
+            shares.fill(SMOOTHING / intents as f32);
             if let Some(number) = labels.intent(&sentence.intent) {
-                row[number] += 1.0 - SMOOTHING;
+                shares[number] += 1.0 - SMOOTHING;
+            }
+            words.fill(0.0);
+            for (tag, shares) in sentence.tags().iter().zip(words.chunks_exact_mut(tags)) {
+                shares[labels.tag(tag)] = 1.0;
             }
         }
-        Tensor::from_vec(targets, (part.sentences.len(), count), &Device::Cpu)
-    }
-
-    /// `[sentences * length, tags]`, nought where there is no word.
-    fn tag_targets(&self, part: &Part, length: usize) -> Result<Tensor> {
-        let labels = &self.corpus.labels;
-        let count = labels.tags.len();
-        let mut targets = vec![0.0f32; part.sentences.len() * length * count];
-        let rows = targets.chunks_exact_mut(length * count);
-        for (sentence, rows) in part.sentences.iter().zip(rows) {
-            for (tag, row) in sentence.tags().iter().zip(rows.chunks_exact_mut(count)) {
-                row[labels.tag(tag)] = 1.0;
-            }
-        }
-        Tensor::from_vec(
-            targets,
-            (part.sentences.len() * length, count),
-            &Device::Cpu,
-        )
+        Ok(targets)
     }
 
     /// Some numbers nought, the others larger by as much (N. Srivastava et al., 2014).
@@ -393,11 +452,17 @@ impl<'a> Trainer<'a> {
 
     /// States `[1 + words][dim]` of each sentence.
     pub(crate) fn states(&self, sentences: &[Sentence]) -> Result<Vec<Vec<f32>>> {
-        let weights = self.parameters.weights(self.base)?;
-        let weights: Weights = weights
-            .into_iter()
-            .map(|(name, tensor)| (name, tensor.detach()))
-            .collect();
+        let weights = self.parameters.weights(self.base)?.into_iter();
+        let detached = weights.map(|(name, tensor)| (name, tensor.detach()));
+        self.states_of(&detached.collect(), sentences)
+    }
+
+    /// The same by the base as it is.
+    pub(crate) fn base_states(&self, sentences: &[Sentence]) -> Result<Vec<Vec<f32>>> {
+        self.states_of(&self.base.tensors, sentences)
+    }
+
+    fn states_of(&self, weights: &Weights, sentences: &[Sentence]) -> Result<Vec<Vec<f32>>> {
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         order.sort_by_key(|at| sentences[*at].words.len());
         let of_some = |some: &[usize]| -> Result<Vec<(usize, Vec<f32>)>> {
@@ -405,14 +470,8 @@ impl<'a> Trainer<'a> {
                 .iter()
                 .map(|at| self.base.rows.parts(&sentences[*at].words))
                 .collect();
-            let input = match (weights.get(TABLE), weights.get(PLACES)) {
-                (Some(table), Some(places)) => looked_up(table, places, &parts)?,
-                _ => {
-                    let rows: Vec<_> = parts.iter().map(|p| self.base.rows.sum(p)).collect();
-                    Rows::padded(&rows, self.base.sizes.row)?
-                }
-            };
-            let states = network::states(&weights, self.base.sizes, &input)?;
+            let input = self.input(weights, &parts)?;
+            let states = network::states(weights, self.base.sizes, &input)?;
             let each = some.iter().zip(&parts).enumerate().map(|(row, (at, parts))| {
                 let states = states.get(row)?.narrow(0, 0, parts.len())?;
                 Ok((*at, states.flatten_all()?.to_vec1::<f32>()?))
@@ -431,6 +490,36 @@ impl<'a> Trainer<'a> {
         }
         Ok(states)
     }
+}
+
+/// The base with the heads of a domain.
+fn teacher(base: &Base, head: &Head) -> Result<Weights> {
+    let mut weights = base.tensors.clone();
+    for (name, layer) in ["intents", "tags"].into_iter().zip(head.layers()) {
+        let shape = (layer.bias.len(), layer.dim);
+        let weight = Tensor::from_slice(&layer.weight, shape, &Device::Cpu)?;
+        weights.insert(format!("{name}.weight"), weight.t()?);
+        let bias = Tensor::from_slice(&layer.bias, layer.bias.len(), &Device::Cpu)?;
+        weights.insert(format!("{name}.bias"), bias);
+    }
+    Ok(weights)
+}
+
+/// Logarithms of the shares of intents `[sentences, intents]` and of tags `[sentences * words, tags]`.
+fn heads(weights: &Weights, states: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (count, length, dim) = states.dims3()?;
+    let whole = states.narrow(1, 0, 1)?.reshape((count, dim))?;
+    let intents = network::log_softmax(&network::linear(weights, "intents", &whole)?)?;
+    let words = (count * (length - 1), dim);
+    let each = states.narrow(1, 1, length - 1)?.reshape(words)?;
+    let tags = network::log_softmax(&network::linear(weights, "tags", &each)?)?;
+    Ok((intents, tags))
+}
+
+/// Targets `[n, labels]`.
+fn targeted(shares: Vec<f32>, labels: &[String]) -> Result<Tensor> {
+    let shape = (shares.len() / labels.len(), labels.len());
+    Tensor::from_vec(shares, shape, &Device::Cpu)
 }
 
 /// Rows of sentences out of tables that are learnt.

@@ -7,7 +7,11 @@
 
 mod adamw;
 mod base;
+mod checkpoint;
+mod correction;
 mod corpus;
+mod domain;
+mod job;
 mod learn;
 mod network;
 mod noise;
@@ -17,7 +21,10 @@ mod score;
 use std::path::PathBuf;
 
 pub use base::{BLOCK_LAYERS, Base, Sizes};
+pub use checkpoint::Checkpoint;
+pub use correction::{Correction, add, corrections};
 pub use corpus::{Corpus, Labels, NONE, Sentence};
+pub use job::{Job, Outcome};
 pub use learn::{Options, Progress, Trainer};
 pub use noise::Noise;
 pub use parameters::Method;
@@ -42,6 +49,46 @@ pub enum TrainError {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// The domain contradicts itself, or another domain does.
+    #[error(transparent)]
+    Domain(#[from] vocar_nlu::DomainError),
+    /// A correction does not fit the domain.
+    #[error("\"{text}\": {problem}; {mend}")]
+    Correction {
+        /// The sentence.
+        text: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// A line of a file of corrections is none.
+    #[error(
+        "{}:{line}: {problem}; correct the line or take it out",
+        path.display()
+    )]
+    BadLine {
+        /// The file.
+        path: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file or folder cannot be read or written.
+    #[error("{}: {source}; check that it is there and who may write to it", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The same adapter is being trained.
+    #[error("{}: this adapter is being trained already; wait for the other training or end it", path.display())]
+    Busy {
+        /// The file that the other training holds.
+        path: PathBuf,
     },
     /// The arithmetic failed.
     #[error("the arithmetic failed: {0}")]

@@ -194,6 +194,7 @@ mod tests {
             intent: "fan.set".into(),
             spans: vec![("level".into(), 4, 6)],
             weight: 1.0,
+            rehearsed: false,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod check;
 pub mod domain;
 pub mod encoder;
 pub mod graph;
+pub mod lessons;
 pub mod random;
 pub mod sample;
 pub mod template;

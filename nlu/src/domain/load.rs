@@ -327,6 +327,7 @@ impl Draft {
             confirm: question(&raw.confirm, &raw.about),
             examples,
             slots: BTreeMap::new(),
+            place: place.clone(),
         };
         self.intents.push((spec, place));
         Ok(())

@@ -117,6 +117,7 @@ pub struct IntentSpec {
     pub examples: Vec<Example>,
     /// Slot names and their types.
     pub slots: BTreeMap<String, String>,
+    pub(crate) place: Place,
 }
 
 impl IntentSpec {

@@ -13,9 +13,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use vocar_inference::{
-    BundleError, EngineError, TextBundle, TextManifest, WordNetwork, sha256_hex,
-};
+use vocar_inference::{BundleError, EngineError, TextBundle, WordNetwork};
 
 pub use head::{Curve, Head, Layer, Span};
 pub use rows::Rows;
@@ -130,12 +128,4 @@ impl Encoder {
             spans: head.spans(rest),
         }))
     }
-}
-
-/// What an adapter names its base by: the SHA-256 of the hashes of the network's file and of the rows', a line between them,
-/// as the bundle's manifest has them. Another file of the same network is another base.
-pub fn base_sha256(manifest: &TextManifest, network: &str) -> String {
-    let hash = |file: &str| manifest.files.get(file).map_or("", String::as_str);
-    let hashes = format!("{}\n{}", hash(network), hash(&manifest.text.rows));
-    sha256_hex(hashes.as_bytes())
 }
