@@ -150,12 +150,12 @@ impl Job<'_> {
         let knows = |head: &&Head| {
             let tags = head.tags();
             let intents = &of_all.intents;
-            intents.iter().all(|intent| head.names().contains(intent))
+            intents.iter().all(|intent| head.labels().contains(intent))
                 && of_all.tags.iter().all(|tag| tags.contains(tag))
         };
         let head = self.base.head(self.domain.name()).filter(knows);
         corpus.labels = head.map_or(of_all, |head| Labels {
-            intents: head.names().to_vec(),
+            intents: head.labels().to_vec(),
             tags: head.tags(),
         });
         for sentence in &mut corpus.train {

@@ -94,3 +94,9 @@ pub enum TrainError {
     #[error("the arithmetic failed: {0}")]
     Arithmetic(#[from] candle_core::Error),
 }
+
+impl From<vocar_nlu::encoder::BadFile> for TrainError {
+    fn from(bad: vocar_nlu::encoder::BadFile) -> TrainError {
+        TrainError::Encoder(bad.into())
+    }
+}

@@ -77,7 +77,7 @@ impl Scores {
         let hits = wanted.keys().filter(|span| found.contains_key(span)).count();
         self.rows.push(Row {
             command: sentence.intent != NONE,
-            right: head.names()[likeliest] == sentence.intent,
+            right: head.labels()[likeliest] == sentence.intent,
             odds,
             wanted: wanted.len(),
             found: found.len(),

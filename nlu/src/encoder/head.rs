@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::EncoderError;
-use super::tensors::Tensors;
+use super::tensors::{BadFile, Tensors};
 
 /// The intent of what is none of a domain's; always the first.
 const NONE: &str = "none";
@@ -21,12 +20,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    fn read(
-        tensors: &Tensors,
-        name: &str,
-        outputs: usize,
-        dim: usize,
-    ) -> Result<Layer, EncoderError> {
+    fn read(tensors: &Tensors, name: &str, outputs: usize, dim: usize) -> Result<Layer, BadFile> {
         Ok(Layer {
             weight: tensors.floats(&format!("{name}.weight"), &[outputs, dim])?,
             bias: tensors.floats(&format!("{name}.bias"), &[outputs])?,
@@ -112,18 +106,22 @@ impl Head {
     /// Reads the file of a domain's heads over states of `dim` numbers.
     ///
     /// # Errors
-    /// [`EncoderError::BadFile`].
-    pub fn read(path: &Path, dim: usize) -> Result<Head, EncoderError> {
-        let tensors = Tensors::read(path)?;
-        let bad = |problem: String| EncoderError::BadFile {
-            path: path.to_owned(),
-            problem,
-        };
-        let lines = |name: &str| -> Result<Vec<String>, EncoderError> {
+    /// [`BadFile`].
+    pub fn read(path: &Path, dim: usize) -> Result<Head, BadFile> {
+        Head::of(&Tensors::read(path)?, dim)
+    }
+
+    /// The heads among the tensors of a file.
+    ///
+    /// # Errors
+    /// [`BadFile`].
+    pub fn of(tensors: &Tensors, dim: usize) -> Result<Head, BadFile> {
+        let bad = |problem: String| tensors.bad(problem);
+        let lines = |name: &str| -> Result<Vec<String>, BadFile> {
             Ok(tensors.remark(name)?.lines().map(String::from).collect())
         };
         let (names, tags) = (lines("intents")?, lines("tags")?);
-        let number = |name: &str| -> Result<f32, EncoderError> {
+        let number = |name: &str| -> Result<f32, BadFile> {
             let text = tensors.remark(name)?;
             let number = text.parse().ok().filter(|number: &f32| number.is_finite());
             number.ok_or_else(|| bad(format!("its remark `{name}` is no number: {text}")))
@@ -133,8 +131,8 @@ impl Head {
             offset: number("offset")?,
             threshold: number("threshold")?,
         };
-        let intents = Layer::read(&tensors, "intents", names.len(), dim)?;
-        let slots = Layer::read(&tensors, "tags", tags.len(), dim)?;
+        let intents = Layer::read(tensors, "intents", names.len(), dim)?;
+        let slots = Layer::read(tensors, "tags", tags.len(), dim)?;
         Head::new(names, &tags, [intents, slots], curve).map_err(bad)
     }
 
@@ -156,6 +154,9 @@ impl Head {
                 .ok_or_else(|| format!("has the odd tag `{text}`; tags are O, B-slot and I-slot"))
         };
         let tags: Vec<Tag> = tags.iter().map(tag).collect::<Result<_, _>>()?;
+        if !tags.contains(&Tag::Outside) {
+            return Err("has no tag `O` for words that are no slot".into());
+        }
         let threshold = curve.threshold;
         if !(0.0..=1.0).contains(&threshold) {
             return Err(format!(
@@ -180,8 +181,19 @@ impl Head {
     }
 
     /// Names of the intents, `none` first.
-    pub fn names(&self) -> &[String] {
+    pub fn labels(&self) -> &[String] {
         &self.names
+    }
+
+    /// Names of the intents but that of none.
+    pub fn names(&self) -> &[String] {
+        &self.names[1..]
+    }
+
+    /// Numbers in its tensors.
+    pub fn numbers(&self) -> usize {
+        let layer = |layer: &Layer| layer.weight.len() + layer.bias.len();
+        layer(&self.intents) + layer(&self.slots)
     }
 
     /// The tags of words as texts.
