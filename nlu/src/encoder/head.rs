@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::chain::{Chain, Tag};
 use super::tensors::{BadFile, Tensors};
 
 /// The intent of what is none of a domain's; always the first.
@@ -39,34 +40,6 @@ impl Layer {
     }
 }
 
-/// A tag of a word in the scheme of B. Sang (2000): a slot's first word, a further one, or none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Tag {
-    Outside,
-    Begin(String),
-    Inside(String),
-}
-
-impl Tag {
-    fn parse(text: &str) -> Option<Tag> {
-        match text.split_once('-') {
-            Some(("B", slot)) => Some(Tag::Begin(slot.to_owned())),
-            Some(("I", slot)) => Some(Tag::Inside(slot.to_owned())),
-            None if text == "O" => Some(Tag::Outside),
-            _ => None,
-        }
-    }
-
-    /// Whether this tag may follow another, `None` at the beginning.
-    fn may_follow(&self, before: Option<&Tag>) -> bool {
-        match (self, before) {
-            (Tag::Inside(slot), Some(Tag::Begin(open) | Tag::Inside(open))) => slot == open,
-            (Tag::Inside(_), _) => false,
-            _ => true,
-        }
-    }
-}
-
 /// Words that are a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -81,8 +54,7 @@ pub struct Span {
 pub(crate) struct Head {
     names: Vec<String>,
     tags: Vec<Tag>,
-    /// For each tag those it may follow.
-    before: Vec<Vec<usize>>,
+    chain: Chain,
     intents: Layer,
     slots: Layer,
     slope: f32,
@@ -140,20 +112,13 @@ impl Head {
                 "its remark `threshold` is no probability: {threshold}"
             )));
         }
-        let followers = |tag: &Tag| {
-            let earlier = tags
-                .iter()
-                .enumerate()
-                .filter(|(_, before)| tag.may_follow(Some(before)));
-            earlier.map(|(number, _)| number).collect()
-        };
         Ok(Head {
             intents: Layer::read(tensors, "intents", names.len(), dim)?,
             slots: Layer::read(tensors, "tags", tags.len(), dim)?,
             slope: number("slope")?,
             offset: number("offset")?,
             threshold,
-            before: tags.iter().map(followers).collect(),
+            chain: Chain::read(tensors, &tags)?,
             names,
             tags,
         })
@@ -191,10 +156,12 @@ impl Head {
         found
     }
 
-    /// The slots of the words whose states these are: the best sequence of tags in which no slot goes on that has not begun
-    /// (A. Viterbi, 1967).
+    /// The slots of the words whose states these are: the best chain of tags.
     pub fn spans(&self, words: &[f32]) -> Vec<Span> {
-        let path = self.best_path(words);
+        let states = words.chunks_exact(self.slots.dim);
+        let path = self
+            .chain
+            .best_path(states.map(|state| self.slots.of(state)));
         let mut found: Vec<Span> = Vec::new();
         for (at, number) in path.into_iter().enumerate() {
             match &self.tags[number] {
@@ -212,48 +179,4 @@ impl Head {
         }
         found
     }
-
-    fn best_path(&self, words: &[f32]) -> Vec<usize> {
-        let mut rows = words
-            .chunks_exact(self.slots.dim)
-            .map(|state| self.slots.of(state));
-        let Some(first) = rows.next() else {
-            return Vec::new();
-        };
-        let begins = |(score, tag): (f32, &Tag)| {
-            if tag.may_follow(None) {
-                score
-            } else {
-                f32::NEG_INFINITY
-            }
-        };
-        let mut best: Vec<f32> = first.into_iter().zip(&self.tags).map(begins).collect();
-        let mut back: Vec<Vec<usize>> = Vec::new();
-        for row in rows {
-            let from: Vec<usize> = self
-                .before
-                .iter()
-                .map(|before| likeliest(before.iter().copied(), &best))
-                .collect();
-            best = row
-                .iter()
-                .zip(&from)
-                .map(|(score, from)| score + best[*from])
-                .collect();
-            back.push(from);
-        }
-        let mut path = vec![likeliest(0..best.len(), &best)];
-        for from in back.iter().rev() {
-            path.push(from[path[path.len() - 1]]);
-        }
-        path.reverse();
-        path
-    }
-}
-
-/// The number with the highest score, 0 when there is none.
-fn likeliest(numbers: impl Iterator<Item = usize>, scores: &[f32]) -> usize {
-    numbers
-        .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
-        .unwrap_or_default()
 }
