@@ -19,7 +19,14 @@ impl Moments {
     }
 
     /// Changes `values` by a step of size `rate`; `step` counts from 1.
-    pub fn step(&mut self, values: &mut [f32], gradient: &[f32], step: usize, rate: f32, decay: f32) {
+    pub fn step(
+        &mut self,
+        values: &mut [f32],
+        gradient: &[f32],
+        step: usize,
+        rate: f32,
+        decay: f32,
+    ) {
         let warm = |beta: f32| 1.0 - beta.powi(i32::try_from(step).unwrap_or(i32::MAX));
         let (warm_first, warm_second) = (warm(BETAS.0), warm(BETAS.1));
         let moments = self.first.iter_mut().zip(&mut self.second);
@@ -41,7 +48,13 @@ mod tests {
         let (mut values, mut moments) = (vec![3.0f32, -2.0], Moments::new(2));
         for step in 1..=400 {
             let gradient: Vec<f32> = vec![2.0 * (values[0] - 1.0), 20.0 * (values[1] - 0.5)];
-            moments.step(&mut values, &gradient, step, 0.05 * 0.99f32.powi(step as i32), 0.0);
+            moments.step(
+                &mut values,
+                &gradient,
+                step,
+                0.05 * 0.99f32.powi(step as i32),
+                0.0,
+            );
         }
         assert!(
             (values[0] - 1.0).abs() < 1e-2 && (values[1] - 0.5).abs() < 1e-2,

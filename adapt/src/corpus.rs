@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use vocar_nlu::encoder::Head;
+
 /// The intent of what is none of a domain's.
 pub const NONE: &str = "none";
 /// The tag of a word that is no slot's.
@@ -77,6 +79,19 @@ impl Labels {
                 .into_iter()
                 .chain(slots.into_iter().flat_map(begin_and_go_on))
                 .collect(),
+        }
+    }
+
+    /// The labels of `head` in its order, then those that it has not.
+    pub(crate) fn after(&self, head: &Head) -> Labels {
+        let joined = |known: Vec<String>, all: &[String]| {
+            let new = all.iter().filter(|label| !known.contains(label));
+            let new: Vec<String> = new.cloned().collect();
+            [known, new].concat()
+        };
+        Labels {
+            intents: joined(head.labels().to_vec(), &self.intents),
+            tags: joined(head.tags(), &self.tags),
         }
     }
 

@@ -1,11 +1,11 @@
 //! Sentences that were misunderstood, with what they mean: kept in a file, so that each training learns all of them.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use vocar_nlu::{Domain, words};
 
 use crate::TrainError;
@@ -59,8 +59,8 @@ impl Correction {
                     format!("its slots are: {}", known.join(", ")),
                 ));
             }
-            let ways = words::spoken(value).into_iter();
-            let found = ways.filter_map(|way| place(&said, &way, &spans)).next();
+            let mut ways = words::spoken(value).into_iter();
+            let found = ways.find_map(|way| place(&said, &way, &spans));
             let (from, to) = found.ok_or_else(|| {
                 bad(
                     format!("the words \"{value}\" of {slot} are not in the sentence"),
@@ -174,7 +174,10 @@ mod tests {
             &[("temperature", "21"), ("zone", "driver")],
         );
         let sentence = heard.sentence(&car).unwrap();
-        assert_eq!(sentence.words.join(" "), "make it twenty one for the driver");
+        assert_eq!(
+            sentence.words.join(" "),
+            "make it twenty one for the driver"
+        );
         let spans = [("temperature".to_owned(), 2, 4), ("zone".to_owned(), 6, 7)];
         assert_eq!(sentence.spans, spans);
     }
@@ -188,8 +191,15 @@ mod tests {
             unknown.contains("climate.wish") && unknown.contains("climate.set_temperature"),
             "{unknown}"
         );
-        let slot = refused(correction("do it", "climate.set_temperature", &[("size", "it")]));
-        assert!(slot.contains("size") && slot.contains("temperature"), "{slot}");
+        let slot = refused(correction(
+            "do it",
+            "climate.set_temperature",
+            &[("size", "it")],
+        ));
+        assert!(
+            slot.contains("size") && slot.contains("temperature"),
+            "{slot}"
+        );
         let words = refused(correction(
             "do it",
             "climate.set_temperature",

@@ -144,6 +144,11 @@ mod tests {
         assert_eq!(intent("are we there yet"), "door.open");
         assert_eq!(intent("tell me a joke about penguins"), NONE);
         assert!(all().filter(|sentence| sentence.intent == NONE).count() > 300);
-        assert!(corpus.held_out.iter().all(|sentence| sentence.held_out(HELD_OUT)));
+        assert!(
+            corpus
+                .held_out
+                .iter()
+                .all(|sentence| sentence.held_out(HELD_OUT))
+        );
     }
 }

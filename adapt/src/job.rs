@@ -12,15 +12,18 @@ use vocar_nlu::{Domain, Entities};
 use crate::TrainError;
 use crate::base::Base;
 use crate::checkpoint::Checkpoint;
-use crate::correction::Correction;
 use crate::corpus::{Corpus, Labels, NONE, Sentence};
-use crate::learn::{Options, Progress, Trainer};
+use crate::correction::Correction;
+use crate::learn::Trainer;
 use crate::noise::Noise;
+use crate::options::{Options, Progress};
 use crate::parameters::Method;
 use crate::score::{Figures, Scores};
 
 /// So much of what is learnt are corrections.
 const CORRECTED: f32 = 0.25;
+/// So much corrections may cost of what is accepted and right.
+const FALL: f64 = 0.005;
 /// A checkpoint is written so often.
 const OFTEN: Duration = Duration::from_secs(3);
 
@@ -81,6 +84,9 @@ impl Job<'_> {
     /// the same adapter, or a score that fell too far.
     pub fn run(&self, mut tell: impl FnMut(Progress)) -> Result<Outcome, TrainError> {
         let name = self.domain.name();
+        if !adapter::is_name(name) {
+            return Err(TrainError::Name { name: name.into() });
+        }
         let state = |end: &str| self.folder.join(format!(".{name}.{end}"));
         fs::create_dir_all(self.folder).map_err(|source| TrainError::File {
             path: self.folder.to_owned(),
@@ -136,30 +142,26 @@ impl Job<'_> {
         }
     }
 
-    /// What is learnt; and the base's heads, where it has some that know all intents of the domain: these are kept, and what
-    /// they make of the domain's sentences is rehearsed.
+    /// What is learnt; and the base's heads, where it has some for the domain: these are kept, and what they make of the
+    /// domain's sentences is rehearsed.
     fn corpus(&self) -> Result<(Corpus, Option<&Head>), TrainError> {
-        let mut corpus =
-            Corpus::of_domain(self.domain, self.entities, self.others, self.seed)?;
-        let corrected: Vec<Sentence> = self
-            .corrections
-            .iter()
-            .map(|correction| correction.sentence(self.domain))
-            .collect::<Result<_, _>>()?;
-        let of_all = Labels::of(corpus.train.iter().chain(&corpus.held_out).chain(&corrected));
-        let knows = |head: &&Head| {
+        let mut corpus = Corpus::of_domain(self.domain, self.entities, self.others, self.seed)?;
+        let corrected = self.corrected()?;
+        let of_all = Labels::of(
+            corpus
+                .train
+                .iter()
+                .chain(&corpus.held_out)
+                .chain(&corrected),
+        );
+        let head = self.base.head(self.domain.name());
+        corpus.labels = head.map_or_else(|| of_all.clone(), |head| of_all.after(head));
+        if let Some(head) = head {
             let tags = head.tags();
-            let intents = &of_all.intents;
-            intents.iter().all(|intent| head.labels().contains(intent))
-                && of_all.tags.iter().all(|tag| tags.contains(tag))
-        };
-        let head = self.base.head(self.domain.name()).filter(knows);
-        corpus.labels = head.map_or(of_all, |head| Labels {
-            intents: head.labels().to_vec(),
-            tags: head.tags(),
-        });
-        for sentence in &mut corpus.train {
-            sentence.rehearsed = head.is_some();
+            for sentence in &mut corpus.train {
+                let known = sentence.tags().iter().all(|tag| tags.contains(tag));
+                sentence.rehearsed = known && head.labels().contains(&sentence.intent);
+            }
         }
         let meant = |sentence: &Sentence| corrected.iter().any(|c| c.words == sentence.words);
         corpus.train.retain(|sentence| !meant(sentence));
@@ -174,6 +176,13 @@ impl Job<'_> {
             ..sentence
         }));
         Ok((corpus, head))
+    }
+
+    /// The corrections as sentences.
+    fn corrected(&self) -> Result<Vec<Sentence>, TrainError> {
+        let all = self.corrections.iter();
+        all.map(|correction| correction.sentence(self.domain))
+            .collect()
     }
 
     /// Measures what was learnt and writes it.
@@ -193,11 +202,17 @@ impl Job<'_> {
                 Ok(scores.figures(curve))
             })
             .transpose()?;
-        let corrected: Vec<Sentence> = self
-            .corrections
-            .iter()
-            .map(|correction| correction.sentence(self.domain))
-            .collect::<Result<_, _>>()?;
+        if let Some((before, after)) =
+            before.and_then(|figures| figures.accepted.zip(held_out.accepted))
+            && after < before - FALL
+        {
+            return Err(TrainError::Worse {
+                domain: self.domain.name().to_owned(),
+                before: 100.0 * before,
+                after: 100.0 * after,
+            });
+        }
+        let corrected = self.corrected()?;
         let understood = corrected
             .iter()
             .map(|sentence| trainer.understands(sentence, curve))
@@ -237,8 +252,14 @@ impl Job<'_> {
         let mut manifest = AdapterManifest::new(name, name, self.base.identity(), rank, alpha);
         let share = |share: Option<f64>| share.map(toml::Value::Float);
         let figures = [
-            ("sentences", Some(toml::Value::Integer(outcome.sentences as i64))),
-            ("parameters", Some(toml::Value::Integer(outcome.parameters.0 as i64))),
+            (
+                "sentences",
+                Some(toml::Value::Integer(outcome.sentences as i64)),
+            ),
+            (
+                "parameters",
+                Some(toml::Value::Integer(outcome.parameters.0 as i64)),
+            ),
             ("held_out_intent", share(outcome.held_out.intent)),
             ("held_out_slot_f1", share(outcome.held_out.slot_f1)),
             ("held_out_refused", share(outcome.held_out.refused)),
@@ -273,12 +294,11 @@ impl Trainer<'_> {
     fn understands(&self, sentence: &Sentence, curve: Curve) -> candle_core::Result<bool> {
         let scores = self.scores(std::slice::from_ref(sentence))?;
         let figures = scores.figures(curve);
-        let share = if sentence.intent == NONE {
-            figures.refused
-        } else {
-            figures.accepted.min(figures.whole)
-        };
-        Ok(share == Some(1.0))
+        let all = Some(1.0);
+        Ok(match sentence.intent.as_str() {
+            NONE => figures.refused == all,
+            _ => figures.accepted == all && figures.whole == all,
+        })
     }
 
     /// What was learnt as the file of an adapter has it.
@@ -286,9 +306,15 @@ impl Trainer<'_> {
         let mut out = Weights::default();
         for (name, var) in &self.parameters.vars {
             let values = self.parameters.values(name)?;
-            out.tensors.insert(name.clone(), (var.dims().to_vec(), values));
+            out.tensors
+                .insert(name.clone(), (var.dims().to_vec(), values));
         }
         let labels = &self.corpus().labels;
+        let tags = labels.tags.len();
+        if self.steps.iter().any(|step| *step != 0.0) {
+            let steps = (vec![tags + 1, tags], self.steps.clone());
+            out.tensors.insert("steps".into(), steps);
+        }
         let remarks = [
             ("intents", labels.intents.join("\n")),
             ("tags", labels.tags.join("\n")),

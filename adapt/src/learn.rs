@@ -10,96 +10,24 @@ use vocar_nlu::random::Random;
 use crate::adamw::Moments;
 use crate::base::Base;
 use crate::corpus::{Corpus, Sentence};
-use crate::network::{self, Rows, Weights, longest};
+use crate::network::{self, Rows, Weights};
 use crate::noise::Noise;
-use crate::parameters::{Method, PLACES, Parameters, TABLE, is_head};
+use crate::options::{Options, Progress};
+use crate::parameters::{PLACES, Parameters, TABLE, grown_steps, is_head};
 use crate::score::Scores;
+use crate::targets::{Targets, Teacher};
 
 /// Parts of a batch, each of sentences of like length and worked on by one thread. Their number is the same on every machine,
 /// so that the sums are.
 const PARTS: usize = 4;
 /// Sentences that are measured at once.
 const MEASURED: usize = 64;
-/// Share of the target that goes to all intents alike (C. Szegedy et al., 2016).
-const SMOOTHING: f32 = 0.05;
 /// Weight of a word's tag against a sentence's intent, as in the base's own training.
 const SLOTS: f64 = 1.5;
 /// The longest gradient, over all tensors.
 const LONGEST: f32 = 1.0;
 /// AdamW's decay of weights.
 const DECAY: f32 = 0.01;
-
-/// How to learn.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Options {
-    /// What is learnt besides the heads.
-    pub method: Method,
-    /// Steps.
-    pub steps: usize,
-    /// Sentences a step.
-    pub batch: usize,
-    /// Largest step size of the heads.
-    pub head_rate: f32,
-    /// Largest step size of everything else.
-    pub rate: f32,
-    /// Chance that a number of an input row, or of a state that a head reads, is nought in training.
-    pub dropout: f32,
-    /// The same number gives the same adapter, unless time runs out.
-    pub seed: u64,
-    /// Ends after so much time, if that is sooner than the steps.
-    pub limit: Option<Duration>,
-    /// Threads to use.
-    pub threads: usize,
-}
-
-impl Options {
-    /// What was chosen for adapters; see `adapt/examples/compare.rs`.
-    pub fn usual(method: Method) -> Options {
-        Options {
-            method,
-            steps: 300,
-            batch: 64,
-            head_rate: 1e-2,
-            rate: 3e-3,
-            dropout: 0.1,
-            seed: 1,
-            limit: None,
-            threads: 2,
-        }
-    }
-
-    /// A small domain is learnt in fewer steps, a large one in more.
-    pub fn for_intents(self, intents: usize) -> Options {
-        Options {
-            steps: (100 + 10 * intents).min(600),
-            ..self
-        }
-    }
-
-    /// For heads of the base that learn a few corrections and are to forget nothing.
-    pub fn correcting(method: Method) -> Options {
-        Options {
-            steps: 120,
-            head_rate: 1e-3,
-            rate: 1e-3,
-            dropout: 0.0,
-            ..Options::usual(method)
-        }
-    }
-}
-
-/// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// Share of the work that is done, 0 to 1.
-    pub done: f32,
-    /// Steps that were made.
-    pub step: usize,
-    /// What was last measured on a batch of what is learnt; falls.
-    pub loss: f32,
-    /// How long it took so far, earlier runs included.
-    pub spent: Duration,
-}
 
 /// One training.
 pub struct Trainer<'a> {
@@ -114,16 +42,9 @@ pub struct Trainer<'a> {
     pub(crate) moments: Vec<Moments>,
     pub(crate) step: usize,
     pub(crate) spent: Duration,
-    /// The base with heads of its own: what it makes of sentences is rehearsed.
-    teacher: Option<Weights>,
-}
-
-/// What a part of a batch should come to, as shares.
-struct Targets {
-    /// `[sentences, intents]`.
-    intents: Vec<f32>,
-    /// `[sentences, length, tags]`, nought where there is no word.
-    tags: Vec<f32>,
+    teacher: Option<Teacher>,
+    /// The steps from tag to tag of the heads it began with; they stay.
+    pub(crate) steps: Vec<f32>,
 }
 
 /// A part of a batch, ready to be learnt from.
@@ -134,7 +55,7 @@ struct Part {
 }
 
 impl<'a> Trainer<'a> {
-    /// Begins. With `head`, whose labels are the corpus's, the heads begin with what that knows.
+    /// Begins. With `head`, whose labels are the first of the corpus's, the heads begin with what that knows.
     ///
     /// # Errors
     /// When the arithmetic fails or no thread can be started.
@@ -157,6 +78,7 @@ impl<'a> Trainer<'a> {
             *sum += sentence.weight;
             Some(*sum)
         });
+        let teacher = head.map(|head| Teacher::new(base, head, &corpus.labels));
         Ok(Trainer {
             base,
             noise,
@@ -166,7 +88,8 @@ impl<'a> Trainer<'a> {
             moments,
             step: 0,
             spent: Duration::ZERO,
-            teacher: head.map(|head| teacher(base, head)).transpose()?,
+            teacher: teacher.transpose()?,
+            steps: grown_steps(head, corpus.labels.tags.len()),
             options,
             corpus,
         })
@@ -348,66 +271,28 @@ impl<'a> Trainer<'a> {
     ) -> Result<Tensor> {
         let mut random = Random::new(part.seed);
         let mut input = self.input(weights, &part.parts)?;
-        let targets = self.targets(part, &input)?;
+        let teacher = self.teacher.as_ref();
+        let labels = &self.corpus.labels;
+        let targets = Targets::new(labels, &part.sentences, &input, teacher, self.base)?;
         input.rows = self.dropped(&input.rows, &mut random)?;
         let states = network::states(weights, self.base.sizes, &input)?;
         let states = self.dropped(&states, &mut random)?;
-        let (intents, tags) = heads(weights, &states)?;
-        let intents = (intents * targeted(targets.intents, &self.corpus.labels.intents)?)?;
-        let cost = (intents.sum_all()? * (-1.0 / sentences.max(1) as f64))?;
-        let tags = (tags * targeted(targets.tags, &self.corpus.labels.tags)?)?;
-        cost + (tags.sum_all()? * (-SLOTS / words.max(1) as f64))?
+        let (intents, tags) = network::heads(weights, &states)?;
+        let intents = (intents * targets.intents)?.sum_all()?;
+        let tags = (tags * targets.tags)?.sum_all()?;
+        (intents * (-1.0 / sentences.max(1) as f64))? + (tags * (-SLOTS / words.max(1) as f64))?
     }
 
     /// The input of sentences that are the sums of these rows.
     fn input(&self, weights: &Weights, parts: &[Vec<Vec<(usize, f32)>>]) -> Result<Rows> {
         if let (Some(table), Some(places)) = (weights.get(TABLE), weights.get(PLACES)) {
-            return looked_up(table, places, parts);
+            return network::looked_up(table, places, parts);
         }
         let rows: Vec<Vec<f32>> = parts
             .iter()
             .map(|parts| self.base.rows.sum(parts))
             .collect();
         Rows::padded(&rows, self.base.sizes.row)
-    }
-
-    fn targets(&self, part: &Part, input: &Rows) -> Result<Targets> {
-        let labels = &self.corpus.labels;
-        let length = input.rows.dim(1)? - 1;
-        let (intents, tags) = (labels.intents.len(), labels.tags.len());
-        let rehearsed = part.sentences.iter().any(|sentence| sentence.rehearsed);
-        let mut targets = match self.teacher.as_ref().filter(|_| rehearsed) {
-            None => Targets {
-                intents: vec![0.0; part.sentences.len() * intents],
-                tags: vec![0.0; part.sentences.len() * length * tags],
-            },
-            Some(teacher) => {
-                let states = network::states(teacher, self.base.sizes, input)?;
-                let (intents, tags) = heads(teacher, &states)?;
-                Targets {
-                    intents: intents.exp()?.flatten_all()?.to_vec1()?,
-                    tags: tags.exp()?.flatten_all()?.to_vec1()?,
-                }
-            }
-        };
-        let of_intents = targets.intents.chunks_exact_mut(intents);
-        let of_words = targets.tags.chunks_exact_mut((length * tags).max(1));
-        for ((sentence, shares), words) in part.sentences.iter().zip(of_intents).zip(of_words) {
-            let beyond = sentence.words.len() * tags;
-            words[beyond.min(length * tags)..].fill(0.0);
-            if sentence.rehearsed && self.teacher.is_some() {
-                continue;
-            }
-            shares.fill(SMOOTHING / intents as f32);
-            if let Some(number) = labels.intent(&sentence.intent) {
-                shares[number] += 1.0 - SMOOTHING;
-            }
-            words.fill(0.0);
-            for (tag, shares) in sentence.tags().iter().zip(words.chunks_exact_mut(tags)) {
-                shares[labels.tag(tag)] = 1.0;
-            }
-        }
-        Ok(targets)
     }
 
     /// Some numbers nought, the others larger by as much (N. Srivastava et al., 2014).
@@ -428,8 +313,9 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the arithmetic fails.
     pub fn head(&self, curve: Curve) -> Result<Head> {
+        let (labels, steps) = (&self.corpus.labels, self.steps.clone());
         self.parameters
-            .head(&self.corpus.labels, self.base.sizes.dim, curve)
+            .head(labels, steps, self.base.sizes.dim, curve)
     }
 
     /// What it makes of sentences now.
@@ -472,10 +358,14 @@ impl<'a> Trainer<'a> {
                 .collect();
             let input = self.input(weights, &parts)?;
             let states = network::states(weights, self.base.sizes, &input)?;
-            let each = some.iter().zip(&parts).enumerate().map(|(row, (at, parts))| {
-                let states = states.get(row)?.narrow(0, 0, parts.len())?;
-                Ok((*at, states.flatten_all()?.to_vec1::<f32>()?))
-            });
+            let each = some
+                .iter()
+                .zip(&parts)
+                .enumerate()
+                .map(|(row, (at, parts))| {
+                    let states = states.get(row)?.narrow(0, 0, parts.len())?;
+                    Ok((*at, states.flatten_all()?.to_vec1::<f32>()?))
+                });
             each.collect()
         };
         let some: Vec<&[usize]> = order.chunks(MEASURED).collect();
@@ -490,69 +380,4 @@ impl<'a> Trainer<'a> {
         }
         Ok(states)
     }
-}
-
-/// The base with the heads of a domain.
-fn teacher(base: &Base, head: &Head) -> Result<Weights> {
-    let mut weights = base.tensors.clone();
-    for (name, layer) in ["intents", "tags"].into_iter().zip(head.layers()) {
-        let shape = (layer.bias.len(), layer.dim);
-        let weight = Tensor::from_slice(&layer.weight, shape, &Device::Cpu)?;
-        weights.insert(format!("{name}.weight"), weight.t()?);
-        let bias = Tensor::from_slice(&layer.bias, layer.bias.len(), &Device::Cpu)?;
-        weights.insert(format!("{name}.bias"), bias);
-    }
-    Ok(weights)
-}
-
-/// Logarithms of the shares of intents `[sentences, intents]` and of tags `[sentences * words, tags]`.
-fn heads(weights: &Weights, states: &Tensor) -> Result<(Tensor, Tensor)> {
-    let (count, length, dim) = states.dims3()?;
-    let whole = states.narrow(1, 0, 1)?.reshape((count, dim))?;
-    let intents = network::log_softmax(&network::linear(weights, "intents", &whole)?)?;
-    let words = (count * (length - 1), dim);
-    let each = states.narrow(1, 1, length - 1)?.reshape(words)?;
-    let tags = network::log_softmax(&network::linear(weights, "tags", &each)?)?;
-    Ok((intents, tags))
-}
-
-/// Targets `[n, labels]`.
-fn targeted(shares: Vec<f32>, labels: &[String]) -> Result<Tensor> {
-    let shape = (shares.len() / labels.len(), labels.len());
-    Tensor::from_vec(shares, shape, &Device::Cpu)
-}
-
-/// Rows of sentences out of tables that are learnt.
-fn looked_up(table: &Tensor, places: &Tensor, sentences: &[Vec<Vec<(usize, f32)>>]) -> Result<Rows> {
-    let row = table.dim(1)?;
-    let length = longest(sentences.iter().map(Vec::len));
-    let lengths: Vec<usize> = sentences.iter().map(Vec::len).collect();
-    let (mut numbers, mut weights, mut places_of) = (Vec::new(), Vec::new(), Vec::new());
-    for (sentence, rows) in sentences.iter().enumerate() {
-        for (place, parts) in rows.iter().enumerate() {
-            for (number, weight) in parts {
-                numbers.push(*number as u32);
-                weights.push(*weight);
-                places_of.push((sentence * length + place) as u32);
-            }
-        }
-    }
-    let count = numbers.len();
-    let numbers = Tensor::from_vec(numbers, count, &Device::Cpu)?;
-    let weights = Tensor::from_vec(weights, (count, 1), &Device::Cpu)?;
-    let places_of = Tensor::from_vec(places_of, count, &Device::Cpu)?;
-    let parts = table.index_select(&numbers, 0)?.broadcast_mul(&weights)?;
-    let empty = Tensor::zeros(
-        (sentences.len() * length, row),
-        candle_core::DType::F32,
-        &Device::Cpu,
-    )?;
-    let rows = empty
-        .index_add(&places_of, &parts, 0)?
-        .reshape((sentences.len(), length, row))?
-        .broadcast_add(&places.narrow(0, 0, length)?)?;
-    Ok(Rows {
-        rows,
-        mask: network::mask(&lengths, length)?,
-    })
 }

@@ -8,25 +8,28 @@
 mod adamw;
 mod base;
 mod checkpoint;
-mod correction;
 mod corpus;
+mod correction;
 mod domain;
 mod job;
 mod learn;
 mod network;
 mod noise;
+mod options;
 mod parameters;
 mod score;
+mod targets;
 
 use std::path::PathBuf;
 
 pub use base::{BLOCK_LAYERS, Base, Sizes};
 pub use checkpoint::Checkpoint;
-pub use correction::{Correction, add, corrections};
 pub use corpus::{Corpus, Labels, NONE, Sentence};
+pub use correction::{Correction, add, corrections};
 pub use job::{Job, Outcome};
-pub use learn::{Options, Progress, Trainer};
+pub use learn::Trainer;
 pub use noise::Noise;
+pub use options::{Options, Progress};
 pub use parameters::Method;
 pub use score::{Figures, Scores};
 
@@ -53,6 +56,14 @@ pub enum TrainError {
     /// The domain contradicts itself, or another domain does.
     #[error(transparent)]
     Domain(#[from] vocar_nlu::DomainError),
+    /// The domain's name cannot be an adapter's.
+    #[error(
+        "the domain \"{name}\" cannot have an adapter: name it with 1 to 64 of the characters a-z, 0-9, _ and -"
+    )]
+    Name {
+        /// The domain's name.
+        name: String,
+    },
     /// A correction does not fit the domain.
     #[error("\"{text}\": {problem}; {mend}")]
     Correction {
@@ -89,6 +100,19 @@ pub enum TrainError {
     Busy {
         /// The file that the other training holds.
         path: PathBuf,
+    },
+    /// Corrections would cost more than they mend.
+    #[error(
+        "{domain}: with these corrections the score on held-out sentences falls from {before:.1} % to {after:.1} %, the old \
+         adapter stays; say the corrections in words that mean nothing else, or take the last one back"
+    )]
+    Worse {
+        /// The domain.
+        domain: String,
+        /// Accepted and right before, in per cent.
+        before: f64,
+        /// The same with the corrections.
+        after: f64,
     },
     /// The arithmetic failed.
     #[error("the arithmetic failed: {0}")]

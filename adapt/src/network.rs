@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{D, Device, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
 
 use crate::base::Sizes;
 
@@ -41,12 +41,12 @@ impl Rows {
 }
 
 /// The largest of these lengths.
-pub(crate) fn longest(lengths: impl Iterator<Item = usize>) -> usize {
+fn longest(lengths: impl Iterator<Item = usize>) -> usize {
     lengths.max().unwrap_or_default()
 }
 
 /// `[sentences, 1, 1, length]`: what is added to the scores of attention.
-pub(crate) fn mask(lengths: &[usize], length: usize) -> Result<Tensor> {
+fn mask(lengths: &[usize], length: usize) -> Result<Tensor> {
     let places = lengths
         .iter()
         .flat_map(|words| (0..length).map(move |at| if at < *words { 0.0 } else { NOTHING }));
@@ -94,7 +94,7 @@ fn attention(
 }
 
 /// `x` `[n, in]` to `[n, out]`.
-pub(crate) fn linear(weights: &Weights, name: &str, x: &Tensor) -> Result<Tensor> {
+fn linear(weights: &Weights, name: &str, x: &Tensor) -> Result<Tensor> {
     let find = |part: &str| {
         let name = format!("{name}.{part}");
         weights
@@ -120,9 +120,55 @@ fn norm(weights: &Weights, name: &str, x: &Tensor) -> Result<Tensor> {
 }
 
 /// Logarithms of the shares along the last dimension.
-pub(crate) fn log_softmax(scores: &Tensor) -> Result<Tensor> {
+fn log_softmax(scores: &Tensor) -> Result<Tensor> {
     let most = scores.max_keepdim(D::Minus1)?.detach();
     let less = scores.broadcast_sub(&most)?;
     let all = less.exp()?.sum_keepdim(D::Minus1)?.log()?;
     less.broadcast_sub(&all)
+}
+
+/// Rows of sentences out of tables that are learnt.
+pub(crate) fn looked_up(
+    table: &Tensor,
+    places: &Tensor,
+    sentences: &[Vec<Vec<(usize, f32)>>],
+) -> Result<Rows> {
+    let row = table.dim(1)?;
+    let length = longest(sentences.iter().map(Vec::len));
+    let lengths: Vec<usize> = sentences.iter().map(Vec::len).collect();
+    let (mut numbers, mut weights, mut places_of) = (Vec::new(), Vec::new(), Vec::new());
+    for (sentence, rows) in sentences.iter().enumerate() {
+        for (place, parts) in rows.iter().enumerate() {
+            for (number, weight) in parts {
+                numbers.push(*number as u32);
+                weights.push(*weight);
+                places_of.push((sentence * length + place) as u32);
+            }
+        }
+    }
+    let count = numbers.len();
+    let numbers = Tensor::from_vec(numbers, count, &Device::Cpu)?;
+    let weights = Tensor::from_vec(weights, (count, 1), &Device::Cpu)?;
+    let places_of = Tensor::from_vec(places_of, count, &Device::Cpu)?;
+    let parts = table.index_select(&numbers, 0)?.broadcast_mul(&weights)?;
+    let empty = Tensor::zeros((sentences.len() * length, row), DType::F32, &Device::Cpu)?;
+    let rows = empty
+        .index_add(&places_of, &parts, 0)?
+        .reshape((sentences.len(), length, row))?
+        .broadcast_add(&places.narrow(0, 0, length)?)?;
+    Ok(Rows {
+        rows,
+        mask: mask(&lengths, length)?,
+    })
+}
+
+/// Logarithms of the shares of intents `[sentences, intents]` and of tags `[sentences * words, tags]`.
+pub(crate) fn heads(weights: &Weights, states: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (count, length, dim) = states.dims3()?;
+    let whole = states.narrow(1, 0, 1)?.reshape((count, dim))?;
+    let intents = log_softmax(&linear(weights, "intents", &whole)?)?;
+    let words = (count * (length - 1), dim);
+    let each = states.narrow(1, 1, length - 1)?.reshape(words)?;
+    let tags = log_softmax(&linear(weights, "tags", &each)?)?;
+    Ok((intents, tags))
 }

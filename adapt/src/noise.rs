@@ -87,12 +87,17 @@ impl Noise {
         let text = fs::read_to_string(lexicon)?;
         let mut said: HashMap<&str, Vec<&str>> = HashMap::new();
         for (word, phones) in text.lines().filter_map(|line| line.split_once('\t')) {
-            said.entry(word).or_insert_with(|| phones.split(' ').collect());
+            said.entry(word)
+                .or_insert_with(|| phones.split(' ').collect());
         }
         let wanted: BTreeSet<&String> = words.into_iter().collect();
         let mut shelves: HashMap<Vec<&str>, Vec<&String>> = HashMap::new();
         for word in wanted {
-            for key in said.get(word.as_str()).into_iter().flat_map(|p| one_less(p)) {
+            for key in said
+                .get(word.as_str())
+                .into_iter()
+                .flat_map(|p| one_less(p))
+            {
                 shelves.entry(key).or_default().push(word);
             }
         }
@@ -190,7 +195,10 @@ mod tests {
 
     fn sentence() -> Sentence {
         Sentence {
-            words: "set the fan to twenty one".split(' ').map(String::from).collect(),
+            words: "set the fan to twenty one"
+                .split(' ')
+                .map(String::from)
+                .collect(),
             intent: "fan.set".into(),
             spans: vec![("level".into(), 4, 6)],
             weight: 1.0,
@@ -212,7 +220,10 @@ mod tests {
             let heard = noise.disturb(&sentence(), &mut random);
             let (_, from, to) = heard.spans[0];
             let value = heard.words[from..to].join(" ");
-            assert!(["twenty one", "twenty", "one"].contains(&value.as_str()), "{heard:?}");
+            assert!(
+                ["twenty one", "twenty", "one"].contains(&value.as_str()),
+                "{heard:?}"
+            );
             shorter += usize::from(heard.words.len() < 6);
         }
         assert!(shorter > 500, "{shorter}");
@@ -222,7 +233,11 @@ mod tests {
     fn words_that_sound_alike_take_each_others_place() {
         let dir = tempfile::tempdir().unwrap();
         let lexicon = dir.path().join("lexicon.txt");
-        fs::write(&lexicon, "fan\tF AE N\nvan\tV AE N\nfans\tF AE N Z\ntoast\tT OW S T\n").unwrap();
+        fs::write(
+            &lexicon,
+            "fan\tF AE N\nvan\tV AE N\nfans\tF AE N Z\ntoast\tT OW S T\n",
+        )
+        .unwrap();
         let words = sentence().words;
         let noise = Noise {
             untouched: 0.0,

@@ -15,6 +15,9 @@ pub(crate) const TABLE: &str = "rows.table";
 /// The rows of places when all is learnt.
 pub(crate) const PLACES: &str = "rows.places";
 
+/// The score of a label that is new to heads which know others.
+const UNLIKELY: f32 = -8.0;
+
 /// What is learnt besides the heads.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Method {
@@ -41,12 +44,14 @@ impl Method {
             .collect()
     }
 
-    /// The usual adapter of a base: see `adapt/examples/compare.rs` for what else was tried.
+    /// The usual adapter of a base, of all layers: a low rank everywhere did better than a higher one in some of them
+    /// (`adapt/examples/compare.rs`).
     pub fn usual(base: &Base, rank: usize) -> Method {
+        let all = base.sizes().layers;
         Method::LowRank {
             rank,
             alpha: 2.0 * rank as f32,
-            layers: Method::layers(base.sizes().layers, base.sizes().layers, &["qkv", "out"]),
+            layers: Method::layers(all, all, &BLOCK_LAYERS),
         }
     }
 }
@@ -58,7 +63,7 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// Before the first step: the base as it is, with heads that know nothing or those of `head`.
+    /// Before the first step: the base as it is, with heads that know nothing or those of `head`, whose labels are the first.
     pub fn new(
         base: &Base,
         labels: &Labels,
@@ -77,12 +82,14 @@ impl Parameters {
         .into_iter()
         .enumerate()
         {
-            let known = layers.map(|layers| layers[at].clone());
-            let layer = known.unwrap_or_else(|| Layer {
-                weight: vec![0.0; count * dim],
-                bias: vec![0.0; count],
-                dim,
-            });
+            let layer = match layers {
+                Some(layers) => grown(layers[at], count),
+                None => Layer {
+                    weight: vec![0.0; count * dim],
+                    bias: vec![0.0; count],
+                    dim,
+                },
+            };
             let weight = Var::from_vec(layer.weight, (count, dim), &Device::Cpu)?;
             vars.insert(format!("{name}.weight"), weight);
             vars.insert(
@@ -175,7 +182,7 @@ impl Parameters {
     }
 
     /// The heads as the run time has them.
-    pub fn head(&self, labels: &Labels, dim: usize, curve: Curve) -> Result<Head> {
+    pub fn head(&self, labels: &Labels, steps: Vec<f32>, dim: usize, curve: Curve) -> Result<Head> {
         let layer = |name: &str| -> Result<Layer> {
             Ok(Layer {
                 weight: self.values(&format!("{name}.weight"))?,
@@ -184,7 +191,7 @@ impl Parameters {
             })
         };
         let layers = [layer("intents")?, layer("tags")?];
-        Head::new(labels.intents.clone(), &labels.tags, layers, curve)
+        Head::new(labels.intents.clone(), &labels.tags, layers, steps, curve)
             .map_err(candle_core::Error::Msg)
     }
 
@@ -195,6 +202,30 @@ impl Parameters {
             None => candle_core::bail!("no tensor `{name}` is learnt"),
         }
     }
+}
+
+/// A layer with `count` outputs, those that it has not unlikely whatever the state.
+pub(crate) fn grown(layer: &Layer, count: usize) -> Layer {
+    let mut layer = layer.clone();
+    layer.weight.resize(count * layer.dim, 0.0);
+    layer.bias.resize(count, UNLIKELY);
+    layer
+}
+
+/// The steps from tag to tag of heads that know the first of `count` tags, as [`Head::steps`] has them; those that are new, and
+/// all without heads, at nought.
+pub(crate) fn grown_steps(head: Option<&Head>, count: usize) -> Vec<f32> {
+    let mut steps = vec![0.0; (count + 1) * count];
+    let Some(head) = head else {
+        return steps;
+    };
+    let known = head.tags().len();
+    for (from, row) in head.steps().chunks_exact(known.max(1)).enumerate() {
+        // The last row is for a sentence's first word.
+        let from = if from == known { count } else { from };
+        steps[from * count..from * count + known].copy_from_slice(row);
+    }
+    steps
 }
 
 /// Whether a tensor belongs to the heads, which learn faster.

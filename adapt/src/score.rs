@@ -74,7 +74,10 @@ impl Scores {
                 .collect(),
         );
         let wanted = count(sentence.spans.clone());
-        let hits = wanted.keys().filter(|span| found.contains_key(span)).count();
+        let hits = wanted
+            .keys()
+            .filter(|span| found.contains_key(span))
+            .count();
         self.rows.push(Row {
             command: sentence.intent != NONE,
             right: head.labels()[likeliest] == sentence.intent,
@@ -137,7 +140,11 @@ impl Scores {
         let share = |count: usize, of: usize| (of > 0).then(|| count as f64 / of as f64);
         let count = |test: &dyn Fn(&&Row) -> bool| commands.iter().copied().filter(test).count();
         let spans: [usize; 3] = commands.iter().fold([0; 3], |sums, row| {
-            [sums[0] + row.wanted, sums[1] + row.found, sums[2] + row.hits]
+            [
+                sums[0] + row.wanted,
+                sums[1] + row.found,
+                sums[2] + row.hits,
+            ]
         });
         Figures {
             commands: commands.len(),
@@ -202,7 +209,10 @@ mod tests {
     fn without_a_sentence_the_odds_are_taken_as_they_are() {
         let scores = Scores::default();
         let curve = scores.curve();
-        assert_eq!((curve.slope, curve.offset, curve.threshold), (1.0, 0.0, LEAST));
+        assert_eq!(
+            (curve.slope, curve.offset, curve.threshold),
+            (1.0, 0.0, LEAST)
+        );
         assert_eq!(scores.figures(curve), Figures::default());
     }
 }

@@ -5,9 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vocar_adapt::{
-    Base, Correction, Corpus, Job, Method, Noise, Options, Outcome, Trainer,
-};
+use vocar_adapt::{Base, Corpus, Correction, Job, Method, Noise, Options, Outcome, Trainer};
 use vocar_inference::{TextBundle, WordNetwork};
 use vocar_nlu::adapter::Adapter;
 use vocar_nlu::encoder::Rows;
@@ -67,7 +65,9 @@ fn states_are_those_of_the_run_time() {
     for (sentence, found) in sentences.iter().zip(found) {
         let wanted = network.run(&mut room, &rows.of(sentence), None).unwrap();
         assert_eq!(found.len(), wanted.len(), "{sentence:?}");
-        let states = found.chunks_exact(network.dim()).zip(wanted.chunks_exact(network.dim()));
+        let states = found
+            .chunks_exact(network.dim())
+            .zip(wanted.chunks_exact(network.dim()));
         for (found, wanted) in states {
             let length = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>().sqrt();
             let apart: Vec<f32> = found.iter().zip(wanted).map(|(a, b)| a - b).collect();
@@ -99,7 +99,9 @@ fn the_seed_alone_decides_what_is_learnt() {
             ..options(&base, 4)
         };
         let mut trainer = Trainer::new(&base, &corpus, &noise, None, options).unwrap();
-        trainer.run(|_, _| Ok::<(), candle_core::Error>(())).unwrap();
+        trainer
+            .run(|_, _| Ok::<(), candle_core::Error>(()))
+            .unwrap();
         trainer.values().unwrap()
     };
     let once = learnt(2, 7);
@@ -121,7 +123,10 @@ fn a_training_that_was_ended_goes_on_to_the_same_end() {
     let path = dir.path().join("checkpoint");
     let mut ended = new();
     let checkpoint = vocar_adapt::Checkpoint::new(&path, &ended);
-    assert!(!checkpoint.resume(&mut ended).unwrap(), "there is nothing to go on with");
+    assert!(
+        !checkpoint.resume(&mut ended).unwrap(),
+        "there is nothing to go on with"
+    );
     let end = ended.run(|trainer, progress| {
         if progress.step == 3 {
             checkpoint.save(trainer).map_err(candle_core::Error::wrap)?;
@@ -180,18 +185,33 @@ fn a_new_domain_is_learnt_and_read_by_the_run_time() {
     assert!(outcome.held_out.refused.unwrap() > 0.8, "{outcome:?}");
     let adapter = Adapter::load(&outcome.dir, &encoder).unwrap();
     let read = |text: &str| {
-        let guess = encoder.read_with(&adapter, &words(text), |_| true).unwrap().unwrap();
+        let guess = encoder
+            .read_with(&adapter, &words(text), |_| true)
+            .unwrap()
+            .unwrap();
         let slots: Vec<String> = guess
             .spans
             .iter()
-            .map(|span| format!("{}={}", span.slot, words(text)[span.words.clone()].join(" ")))
+            .map(|span| {
+                format!(
+                    "{}={}",
+                    span.slot,
+                    words(text)[span.words.clone()].join(" ")
+                )
+            })
             .collect();
         let intent = guess.intents.first().map(|(name, _)| name.clone());
         (intent.unwrap_or_else(|| "none".into()), slots.join(" "))
     };
     let wanted = |intent: &str, slots: &str| (intent.to_owned(), slots.to_owned());
-    assert_eq!(read("it is too dark in the bathroom"), wanted("light.on", "room=bathroom"));
-    assert_eq!(read("put off the lights in the cellar"), wanted("light.off", "room=cellar"));
+    assert_eq!(
+        read("it is too dark in the bathroom"),
+        wanted("light.on", "room=bathroom")
+    );
+    assert_eq!(
+        read("put off the lights in the cellar"),
+        wanted("light.off", "room=cellar")
+    );
     assert_eq!(read("please open the gate for me").0, "door.open");
     assert_eq!(read("how many people live in australia").0, "none");
 }
@@ -217,11 +237,20 @@ fn three_corrections_are_understood_and_nothing_else_is_forgotten() {
     assert_eq!(outcome.corrected, (3, 3), "{outcome:?}");
     let (before, after) = (outcome.before.unwrap(), outcome.held_out);
     let fell = |before: Option<f64>, after: Option<f64>| before.unwrap() - after.unwrap();
-    assert!(fell(before.intent, after.intent) <= 0.005, "{before:?} {after:?}");
-    assert!(fell(before.accepted, after.accepted) <= 0.005, "{before:?} {after:?}");
+    assert!(
+        fell(before.intent, after.intent) <= 0.005,
+        "{before:?} {after:?}"
+    );
+    assert!(
+        fell(before.accepted, after.accepted) <= 0.005,
+        "{before:?} {after:?}"
+    );
     let adapter = Adapter::load(&outcome.dir, &encoder).unwrap();
     let read = |text: &str| {
-        let guess = encoder.read_with(&adapter, &words(text), |_| true).unwrap().unwrap();
+        let guess = encoder
+            .read_with(&adapter, &words(text), |_| true)
+            .unwrap()
+            .unwrap();
         guess.intents.first().map(|(name, _)| name.clone())
     };
     for near in [
@@ -229,6 +258,10 @@ fn three_corrections_are_understood_and_nothing_else_is_forgotten() {
         "hey the glass is so milky",
         "please get the milk off the glass",
     ] {
-        assert_eq!(read(near).as_deref(), Some("climate.defrost_front_on"), "{near}");
+        assert_eq!(
+            read(near).as_deref(),
+            Some("climate.defrost_front_on"),
+            "{near}"
+        );
     }
 }

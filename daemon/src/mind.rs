@@ -3,7 +3,8 @@
 use crate::event::Turn;
 use std::sync::Arc;
 use vocar_nlu::{
-    Context, Domain, Encoder, EntityValue, Intent, SentenceGraph, Understander, UnknownName,
+    AdapterStore, Context, Domain, Encoder, EntityValue, Intent, SentenceGraph, Understander,
+    UnknownName,
 };
 
 /// One reading of what was said.
@@ -45,6 +46,8 @@ pub enum Outcome {
 pub struct Mind {
     understander: Understander,
     context: Context,
+    /// Names of the adapters to read with.
+    adapters: Vec<String>,
     /// A doubtful command, until the speaker says yes or no.
     doubtful: Option<Intent>,
     /// Commands below this confidence are confirmed first; 0: never.
@@ -58,6 +61,7 @@ impl Mind {
         Self {
             understander: Understander::new(domains),
             context: Context::addressed(),
+            adapters: Vec::new(),
             doubtful: None,
             confirm_below,
         }
@@ -66,6 +70,19 @@ impl Mind {
     /// Has an encoder read what no template says, or (`None`) nobody.
     pub fn set_encoder(&mut self, encoder: Option<Arc<Encoder>>) {
         self.understander.set_encoder(encoder);
+    }
+
+    /// Has the encoder of a store read what no template says, with the adapters that are named or active.
+    pub fn set_adapters(&mut self, store: Arc<AdapterStore>) {
+        self.understander.set_adapters(store);
+    }
+
+    /// Has these adapters read from now on; for a domain that none of them is for, its active one.
+    pub fn read_with(&mut self, adapters: &[String]) {
+        if self.adapters != adapters {
+            self.adapters = adapters.to_vec();
+            self.context.adapters.clone_from(&self.adapters);
+        }
     }
 
     /// Names of the enabled domains.
@@ -100,7 +117,8 @@ impl Mind {
             Context::addressed()
         } else {
             Context::open_microphone()
-        };
+        }
+        .with_adapters(&self.adapters);
         self.doubtful = None;
     }
 
@@ -119,7 +137,8 @@ impl Mind {
     /// The readings of a text outside any conversation.
     #[must_use]
     pub fn interpret(&self, text: &str) -> Vec<Intent> {
-        self.understander.understand(text, &Context::addressed())
+        let context = Context::addressed().with_adapters(&self.adapters);
+        self.understander.understand(text, &context)
     }
 
     /// Names of the intents that a text may mean at this point of the conversation, most likely first.

@@ -1,6 +1,7 @@
 //! One pipeline, live and on recordings: samples in, events out. Its clock is the sample count, so that what passes
 //! on recordings is the very code that runs in the vehicle.
 
+mod readers;
 mod seats;
 mod turns;
 
@@ -62,6 +63,7 @@ pub struct Pipeline {
     home: String,
     language: Language,
     graphs: Graphs,
+    readers: readers::Readers,
     session: Session,
     heard: Vec<SpeechEvent>,
     /// Turns are traced.
@@ -124,6 +126,7 @@ impl Pipeline {
             home: zone,
             language,
             graphs: Graphs::default(),
+            readers: readers::Readers::default(),
             session,
             heard: Vec::new(),
             tracing: false,
@@ -417,6 +420,7 @@ impl Pipeline {
             return Ok(());
         }
         let begin = Instant::now();
+        self.choose_readers();
         let readings = self.readings(recognition);
         let was_asking = self.mind.is_asking();
         let outcome = self.mind.hear(&readings);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use vocar_nlu::Encoder;
 use vocar_nlu::adapter::{self, Adapter, AdapterManifest, Weights};
-use vocar_tests::{repository, vocar};
+use vocar_tests::{program, repository};
 
 const DOMAIN: &str = r#"
 name = "house"
@@ -39,7 +39,7 @@ fn domain(dir: &Path, text: &str) -> PathBuf {
 
 /// `vocar` with these arguments, on the bundles of the repository, its adapters in `folder`.
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(vocar());
+    let mut command = Command::new(program("vocar"));
     command
         .args(arguments)
         .arg("--json")
@@ -62,11 +62,19 @@ fn a_domain_is_built_and_corrected_and_what_cannot_be_is_refused() {
     let folder = dir.path().join("adapters");
     let house = domain(dir.path(), DOMAIN);
     let house = house.to_str().unwrap();
-    let built = command(&folder, &["domain", "build", house]).output().unwrap();
+    let built = command(&folder, &["domain", "build", house])
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&built.stderr).into_owned();
     let built = said(&built);
-    assert!(!errors.contains('#'), "a bar although nobody looks: {errors}");
-    assert!(built["held_out"]["intent"].as_f64().unwrap() > 0.9, "{built}");
+    assert!(
+        !errors.contains('#'),
+        "a bar although nobody looks: {errors}"
+    );
+    assert!(
+        built["held_out"]["intent"].as_f64().unwrap() > 0.9,
+        "{built}"
+    );
     assert!(built["share_of_base"].as_f64().unwrap() < 0.02, "{built}");
     let encoder = Encoder::load(&bundle()).unwrap();
     let adapter = Adapter::load(&folder.join("house"), &encoder).unwrap();
@@ -79,8 +87,17 @@ fn a_domain_is_built_and_corrected_and_what_cannot_be_is_refused() {
     let unknown = correct(&["brr", "--intent", "heating.on"]);
     let text = String::from_utf8_lossy(&unknown.stderr);
     assert_eq!(unknown.status.code(), Some(4), "{text}");
-    assert!(text.contains("heating.on") && text.contains("light.on"), "{text}");
-    let heard = ["pitch black down in the cellar", "--intent", "light.on", "--slot", "room=cellar"];
+    assert!(
+        text.contains("heating.on") && text.contains("light.on"),
+        "{text}"
+    );
+    let heard = [
+        "pitch black down in the cellar",
+        "--intent",
+        "light.on",
+        "--slot",
+        "room=cellar",
+    ];
     let corrected = said(&correct(&heard));
     assert_eq!(corrected["corrections"], 1);
     assert_eq!(corrected["corrections_understood"], 1, "{corrected}");
@@ -92,7 +109,12 @@ fn a_domain_is_built_and_corrected_and_what_cannot_be_is_refused() {
         .unwrap();
     let text = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(4), "{text}");
-    for part in ["domain.toml:", "light.on", "door.open", "\"light up the hall\""] {
+    for part in [
+        "domain.toml:",
+        "light.on",
+        "door.open",
+        "\"light up the hall\"",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     Adapter::load(&folder.join("house"), &encoder).unwrap();
@@ -122,10 +144,17 @@ fn a_training_that_is_killed_again_and_again_leaves_the_old_adapter_and_ends_at_
             let now = fs::metadata(&saved).and_then(|about| about.modified()).ok();
             now.is_some() && now != before
         };
-        let patience = if killed == 0 { Duration::from_secs(90) } else { Duration::from_millis(700 * killed) };
+        let patience = if killed == 0 {
+            Duration::from_secs(90)
+        } else {
+            Duration::from_millis(700 * killed)
+        };
         while began.elapsed() < patience && !(killed == 0 && newer()) {
             std::thread::sleep(Duration::from_millis(20));
-            assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it ended before it was killed"
+            );
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -168,7 +197,12 @@ fn a_writer_that_never_ends() {
     let encoder = Encoder::load(&bundle()).unwrap();
     let manifest = AdapterManifest::new("house", "house", encoder.base(), 1, 1.0);
     for value in 0u16.. {
-        adapter::write(&folder, &manifest, &weights(encoder.dim(), f32::from(value))).unwrap();
+        adapter::write(
+            &folder,
+            &manifest,
+            &weights(encoder.dim(), f32::from(value)),
+        )
+        .unwrap();
     }
 }
 

@@ -151,6 +151,9 @@ pub async fn changes(
     if old.domains != new.domains {
         object.domains_changed(emitter).await?;
     }
+    if old.adapters != new.adapters {
+        object.adapters_changed(emitter).await?;
+    }
     if old.health != new.health {
         object.health_changed(emitter).await?;
     }

@@ -1,6 +1,7 @@
 //! The pipeline inside the command line, for recordings.
 
 use super::{Code, Failure, Sayable};
+use crate::adapters;
 use crate::assembly;
 use crate::config::Settings;
 use crate::ears::EarsError;
@@ -42,7 +43,16 @@ pub fn understander(settings: &Settings, sayable: &Sayable) -> Result<Understand
     }
     let encoder = assembly::encoder(settings)
         .map_err(|error| Failure::new(Code::Bundle, error.to_string()))?;
-    understander.set_encoder(encoder);
+    if let Some(encoder) = encoder {
+        let mut wrong = None;
+        let store = adapters::store(settings, encoder, |error| {
+            wrong.get_or_insert_with(|| error.to_string());
+        });
+        if let Some(error) = wrong {
+            return Err(Failure::new(Code::Input, error));
+        }
+        understander.set_adapters(store);
+    }
     Ok(understander)
 }
 

@@ -5,6 +5,7 @@ macro_rules! tell {
     ($($text:tt)*) => { $crate::cli::show::line(&format!($($text)*)) };
 }
 
+mod adapter;
 mod cabin;
 mod decision;
 mod doctor;
@@ -130,6 +131,8 @@ enum Command {
     Doctor,
     /// Check a domain, or draw sentences from it.
     Domain(domain::Arguments),
+    /// List, load, unload or pin the adapters of the service.
+    Adapter(adapter::Arguments),
 }
 
 /// Runs one command.
@@ -148,6 +151,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Hw(arguments) => hw::execute(&common, &arguments),
         Command::Doctor => doctor::execute(&common),
         Command::Domain(arguments) => domain::execute(&common, &arguments),
+        Command::Adapter(arguments) => adapter::execute(&common, &arguments),
     }
 }
 

@@ -20,7 +20,7 @@ const CELLS: usize = 30;
 #[derive(Debug, Args)]
 pub struct Training {
     /// Inner size of what is added to a layer: higher learns more and weighs more.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     rank: u8,
     /// Ends after so many seconds; without it when it has learnt enough.
     #[arg(long)]
@@ -183,8 +183,7 @@ fn entities(file: Option<&Path>) -> Result<Entities, Failure> {
 }
 
 fn domain(settings: &Settings, dir: &Path) -> Result<Arc<Domain>, Failure> {
-    let malformed =
-        |error: vocar_nlu::DomainError| Failure::new(Code::Input, error.to_string());
+    let malformed = |error: vocar_nlu::DomainError| Failure::new(Code::Input, error.to_string());
     if dir.as_os_str() == "car" {
         return Domain::car().map_err(malformed);
     }
@@ -201,7 +200,9 @@ fn domain(settings: &Settings, dir: &Path) -> Result<Arc<Domain>, Failure> {
         let dir = dir.display();
         Failure::new(
             Code::Input,
-            format!("{dir}: no such folder and no configured domain of this name; there are: {known}"),
+            format!(
+                "{dir}: no such folder and no configured domain of this name; there are: {known}"
+            ),
         )
     })
 }
@@ -213,10 +214,11 @@ fn failure(error: TrainError) -> Failure {
         | TrainError::Network(_)
         | TrainError::Base { .. } => Code::Bundle,
         TrainError::Domain(_)
+        | TrainError::Name { .. }
         | TrainError::Correction { .. }
         | TrainError::BadLine { .. }
         | TrainError::File { .. } => Code::Input,
-        TrainError::Busy { .. } | TrainError::Arithmetic(_) => Code::No,
+        TrainError::Busy { .. } | TrainError::Worse { .. } | TrainError::Arithmetic(_) => Code::No,
     };
     Failure::new(code, error.to_string())
 }

@@ -1,6 +1,7 @@
 //! What can be configured: one struct per section of `vocar.toml`, each with its built-in values.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The whole configuration, section by section.
@@ -11,6 +12,8 @@ pub struct Settings {
     pub model: Model,
     /// What can be said.
     pub domains: Domains,
+    /// What the encoder learnt beside what it came with.
+    pub adapters: Adapters,
     /// Where the sound comes from.
     pub audio: Audio,
     /// When the assistant listens, and how sure it must be.
@@ -70,6 +73,42 @@ impl Default for Domains {
             car: true,
             dirs: Vec::new(),
             disabled: Vec::new(),
+        }
+    }
+}
+
+/// Section `[adapters]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adapters {
+    /// Folder whose folders are adapters; with `--user` another unless it is given.
+    pub folder: PathBuf,
+    /// Megabytes (1 to 1024) that those in memory may take; those not used for the longest go first.
+    pub memory_mb: f64,
+    /// Give each layers of its own: as quick as the base, for more memory.
+    pub merge: bool,
+    /// Names of those that are loaded at the start, each the one that reads its domain.
+    pub active: Vec<String>,
+    /// Seat zone → names of those that read what its speaker says, in place of the active ones.
+    pub seats: BTreeMap<String, Vec<String>>,
+}
+
+impl Adapters {
+    /// What those in memory may take, in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        (self.memory_mb * 1e6) as usize
+    }
+}
+
+impl Default for Adapters {
+    fn default() -> Self {
+        Self {
+            folder: "/var/lib/vocar/adapters".into(),
+            memory_mb: 16.0,
+            merge: false,
+            active: Vec::new(),
+            seats: BTreeMap::new(),
         }
     }
 }

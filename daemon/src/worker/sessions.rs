@@ -18,6 +18,7 @@ impl Shift {
             return Err(Refusal::Busy(open.id));
         }
         self.power.allows(options.mode)?;
+        self.prepare(&options.adapters)?;
         if self.pipeline.backend().is_none() {
             let why = self
                 .outlet
@@ -67,6 +68,7 @@ impl Shift {
         let seat = options.zone;
         let zone = seat.as_ref().unwrap_or(&self.settings.audio.zone).clone();
         let id = self.last_id + 1;
+        self.pipeline.name_adapters(options.adapters);
         self.pipeline
             .begin(id, seat.as_deref(), options.mode)
             .map_err(|error| Refusal::Failed(error.to_string()))?;
@@ -100,6 +102,7 @@ impl Shift {
             mode,
             zone: None,
             timeout: Duration::ZERO,
+            adapters: Vec::new(),
         };
         if let Err(error) = self.begin(options, true) {
             self.outlet.fault("recogniser", &error.to_string());

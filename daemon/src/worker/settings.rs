@@ -1,8 +1,8 @@
 //! What is understood and how: texts, entities, domains, another configuration.
 
-use super::{Shift, cabin, encoder, pipeline};
+use super::{Shift, adapters, cabin, encoder, pipeline};
 use crate::assembly;
-use crate::command::Refusal;
+use crate::command::{InterpretOptions, Refusal};
 use crate::config::Settings;
 use crate::event::EventKind;
 use crate::hardware;
@@ -14,7 +14,11 @@ use vocar_nlu::{EntityValue, Intent};
 const LONGEST_TEXT: usize = 1000;
 
 impl Shift {
-    pub(super) fn interpret(&mut self, text: &str, announce: bool) -> Result<Vec<Intent>, Refusal> {
+    pub(super) fn interpret(
+        &mut self,
+        text: &str,
+        options: &InterpretOptions,
+    ) -> Result<Vec<Intent>, Refusal> {
         if text.trim().is_empty() {
             return Err(Refusal::InvalidArgument(
                 "the text is empty: give the words of a command".into(),
@@ -26,7 +30,10 @@ impl Shift {
                 text.len()
             )));
         }
+        self.prepare(&options.adapters)?;
+        self.pipeline.read_with(&options.adapters);
         let mut events = Vec::new();
+        let announce = options.announce;
         let readings = self
             .pipeline
             .interpret(text, announce, &mut |event| events.push(event));
@@ -85,7 +92,8 @@ impl Shift {
                 tracing::info!("the new domains have no use for injected values: {error}");
             }
         }
-        mind.set_encoder(encoder(&settings, &self.outlet));
+        let encoder = encoder(&settings, &self.outlet);
+        let adapters = adapters::furnish(&mut mind, encoder, &settings, &self.outlet);
         let choice = hardware::choose(&settings.hardware);
         let mut pipeline = pipeline(mind, &settings);
         let ears = assembly::ears(&settings, &pipeline.words(), choice.precision);
@@ -105,6 +113,8 @@ impl Shift {
         pipeline.set_cabin(cabin(&settings, &self.outlet));
         self.outlet.board().health("domains", OK);
         self.pipeline = pipeline;
+        let old = std::mem::replace(&mut self.adapters, adapters);
+        self.carry_over(old);
         self.open = None;
         let other_machine = settings.hardware != self.settings.hardware;
         self.settings = settings;

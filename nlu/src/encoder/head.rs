@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::chain::{self, Chain, Tag};
 use super::tensors::{BadFile, Tensors};
 
 /// The intent of what is none of a domain's; always the first.
@@ -42,34 +43,6 @@ impl Layer {
     }
 }
 
-/// A tag of a word in the scheme of B. Sang (2000): a slot's first word, a further one, or none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Tag {
-    Outside,
-    Begin(String),
-    Inside(String),
-}
-
-impl Tag {
-    fn parse(text: &str) -> Option<Tag> {
-        match text.split_once('-') {
-            Some(("B", slot)) => Some(Tag::Begin(slot.to_owned())),
-            Some(("I", slot)) => Some(Tag::Inside(slot.to_owned())),
-            None if text == "O" => Some(Tag::Outside),
-            _ => None,
-        }
-    }
-
-    /// Whether this tag may follow another, `None` at the beginning.
-    fn may_follow(&self, before: Option<&Tag>) -> bool {
-        match (self, before) {
-            (Tag::Inside(slot), Some(Tag::Begin(open) | Tag::Inside(open))) => slot == open,
-            (Tag::Inside(_), _) => false,
-            _ => true,
-        }
-    }
-}
-
 /// Words that are a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -95,10 +68,10 @@ pub struct Curve {
 pub struct Head {
     names: Vec<String>,
     tags: Vec<Tag>,
-    /// For each tag those it may follow.
-    before: Vec<Vec<usize>>,
+    chain: Chain,
     intents: Layer,
     slots: Layer,
+    steps: Vec<f32>,
     curve: Curve,
 }
 
@@ -133,10 +106,12 @@ impl Head {
         };
         let intents = Layer::read(tensors, "intents", names.len(), dim)?;
         let slots = Layer::read(tensors, "tags", tags.len(), dim)?;
-        Head::new(names, &tags, [intents, slots], curve).map_err(bad)
+        let steps = chain::steps(tensors, tags.len())?;
+        Head::new(names, &tags, [intents, slots], steps, curve).map_err(bad)
     }
 
-    /// From the names of its intents, `none` first, its tags (`O`, `B-slot`, `I-slot`) and a layer for each of the two.
+    /// From the names of its intents, `none` first, its tags (`O`, `B-slot`, `I-slot`), a layer for each of the two, and the
+    /// scores of the steps from tag to tag `[tags + 1][tags]`, the last row for a sentence's first word.
     ///
     /// # Errors
     /// The end of a sentence that begins with what holds the heads.
@@ -144,8 +119,13 @@ impl Head {
         names: Vec<String>,
         tags: &[String],
         [intents, slots]: [Layer; 2],
+        steps: Vec<f32>,
         curve: Curve,
     ) -> Result<Head, String> {
+        if steps.len() != (tags.len() + 1) * tags.len() {
+            let found = steps.len();
+            return Err(format!("has {found} steps between {} tags", tags.len()));
+        }
         if names.first().is_none_or(|first| first != NONE) {
             return Err(format!("its first intent should be `{NONE}`"));
         }
@@ -163,17 +143,11 @@ impl Head {
                 "its remark `threshold` is no probability: {threshold}"
             ));
         }
-        let followers = |tag: &Tag| {
-            let earlier = tags
-                .iter()
-                .enumerate()
-                .filter(|(_, before)| tag.may_follow(Some(before)));
-            earlier.map(|(number, _)| number).collect()
-        };
         Ok(Head {
-            before: tags.iter().map(followers).collect(),
+            chain: Chain::new(&steps, &tags),
             intents,
             slots,
+            steps,
             curve,
             names,
             tags,
@@ -211,6 +185,11 @@ impl Head {
         [&self.intents, &self.slots]
     }
 
+    /// The scores of the steps from tag to tag `[tags + 1][tags]`, the last row for a sentence's first word.
+    pub fn steps(&self) -> &[f32] {
+        &self.steps
+    }
+
     /// How sure it is.
     pub fn curve(&self) -> Curve {
         self.curve
@@ -242,10 +221,12 @@ impl Head {
         found
     }
 
-    /// The slots of the words whose states these are: the best sequence of tags in which no slot goes on that has not begun
-    /// (A. Viterbi, 1967).
+    /// The slots of the words whose states these are: the best chain of tags.
     pub fn spans(&self, words: &[f32]) -> Vec<Span> {
-        let path = self.best_path(words);
+        let states = words.chunks_exact(self.slots.dim);
+        let path = self
+            .chain
+            .best_path(states.map(|state| self.slots.of(state)));
         let mut found: Vec<Span> = Vec::new();
         for (at, number) in path.into_iter().enumerate() {
             match &self.tags[number] {
@@ -263,48 +244,4 @@ impl Head {
         }
         found
     }
-
-    fn best_path(&self, words: &[f32]) -> Vec<usize> {
-        let mut rows = words
-            .chunks_exact(self.slots.dim)
-            .map(|state| self.slots.of(state));
-        let Some(first) = rows.next() else {
-            return Vec::new();
-        };
-        let begins = |(score, tag): (f32, &Tag)| {
-            if tag.may_follow(None) {
-                score
-            } else {
-                f32::NEG_INFINITY
-            }
-        };
-        let mut best: Vec<f32> = first.into_iter().zip(&self.tags).map(begins).collect();
-        let mut back: Vec<Vec<usize>> = Vec::new();
-        for row in rows {
-            let from: Vec<usize> = self
-                .before
-                .iter()
-                .map(|before| likeliest(before.iter().copied(), &best))
-                .collect();
-            best = row
-                .iter()
-                .zip(&from)
-                .map(|(score, from)| score + best[*from])
-                .collect();
-            back.push(from);
-        }
-        let mut path = vec![likeliest(0..best.len(), &best)];
-        for from in back.iter().rev() {
-            path.push(from[path[path.len() - 1]]);
-        }
-        path.reverse();
-        path
-    }
-}
-
-/// The number with the highest score, 0 when there is none.
-fn likeliest(numbers: impl Iterator<Item = usize>, scores: &[f32]) -> usize {
-    numbers
-        .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
-        .unwrap_or_default()
 }

@@ -5,6 +5,7 @@
 //! read the intent and the slots from these. How sure it is was calibrated on sentences it had not learnt, among them
 //! sentences that mean nothing to the domain.
 
+mod chain;
 pub(crate) mod head;
 mod rows;
 pub(crate) mod tensors;
