@@ -1,6 +1,6 @@
-//! `vocar adapter list|load|unload|pin`: the adapters of the running service.
+//! `vocar adapter list|load|unload|pin`: the adapters of the running service; `train` and `correct` need none.
 
-use super::{Common, Failure, show, telephone};
+use super::{Common, Failure, show, telephone, train};
 use crate::bus::VoiceAssistant1Proxy;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -36,6 +36,10 @@ enum Action {
         /// Its name.
         name: String,
     },
+    /// Train the adapter of a domain, without the service.
+    Train(train::TrainArguments),
+    /// Say what a sentence means that was misunderstood, and train the adapter of its domain anew.
+    Correct(train::CorrectArguments),
     /// Keep a loaded adapter in memory whatever comes.
     Pin {
         /// Its name.
@@ -51,10 +55,16 @@ enum Action {
 /// # Errors
 /// [`Code::NoService`](super::Code) without the service, [`Code::Refused`](super::Code) with its reason.
 pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.action {
+        Action::Train(arguments) => return train::train(common, arguments),
+        Action::Correct(arguments) => return train::correct(common, arguments),
+        _ => {}
+    }
     telephone::block_on(async {
         let service = telephone::call(common).await?;
         match &arguments.action {
             Action::List => return list(common, &service).await,
+            Action::Train(_) | Action::Correct(_) => {}
             Action::Load {
                 name,
                 merge,

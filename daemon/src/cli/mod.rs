@@ -18,6 +18,7 @@ mod local;
 mod manifest;
 mod monitor;
 mod printer;
+mod priority;
 mod reading;
 mod report;
 mod run;
@@ -26,6 +27,7 @@ mod score;
 mod show;
 mod status;
 mod telephone;
+mod train;
 
 pub use failure::{Code, Failure};
 
@@ -131,7 +133,7 @@ enum Command {
     Doctor,
     /// Check a domain, or draw sentences from it.
     Domain(domain::Arguments),
-    /// List, load, unload or pin the adapters of the service.
+    /// List, load, unload or pin the adapters of the service; train one, or correct it.
     Adapter(adapter::Arguments),
 }
 
