@@ -43,8 +43,8 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .arg("--json")
-        .env("VOCAR__MODEL__UNDERSTANDING", bundle())
-        .env("VOCAR__ADAPTERS__FOLDER", folder)
+        .env("VOCAR_MODEL__UNDERSTANDING", bundle())
+        .env("VOCAR_ADAPTERS__FOLDER", folder)
         .env("XDG_CONFIG_HOME", folder);
     command
 }
