@@ -176,7 +176,11 @@ mod tests {
         );
         let error = lessons(&domain(&text).unwrap(), &Entities::new(), 1, 20).unwrap_err();
         let said = error.to_string();
-        let line = text.lines().position(|line| line.contains("open [the] door")).unwrap() + 1;
+        let line = text
+            .lines()
+            .position(|line| line.contains("open [the] door"))
+            .unwrap()
+            + 1;
         assert_eq!(error.line, Some(line), "{said}");
         for part in [
             "domain.toml",
