@@ -7,6 +7,7 @@
 pub mod automaton;
 pub mod builtin;
 pub mod check;
+pub mod dialogue;
 pub mod domain;
 pub mod encoder;
 pub mod graph;
@@ -22,5 +23,5 @@ pub use domain::{Domain, DomainError};
 pub use encoder::{Encoder, EncoderError};
 pub use graph::{SentenceArc, SentenceGraph};
 pub use sample::{Sample, sample};
-pub use understand::{Context, Intent, Pending, Understander, UnknownName};
+pub use understand::{Choice, Context, Follows, Intent, Last, Pending, Understander, UnknownName};
 pub use value::{Entities, EntityValue, SlotValue, TemperatureUnit};

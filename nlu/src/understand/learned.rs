@@ -8,7 +8,6 @@ use super::{Context, Intent, Understander};
 use crate::domain::{Domain, IntentSpec};
 use crate::encoder::{Encoder, Guess};
 use crate::value::SlotValue;
-use crate::words;
 
 /// A reading that is this much less probable than the best is left out.
 const BEHIND: f32 = 0.2;
@@ -24,18 +23,15 @@ impl Understander {
 
     /// The intents that the encoder takes a text for, most likely first, each with the probability that it is right; empty
     /// when it is likelier to be no command of any active domain.
-    pub(super) fn guess(&self, text: &str, context: &Context) -> Vec<Intent> {
-        let addressed = context.addressed || context.asking || context.pending.is_some();
+    pub(super) fn guess(&self, words: &[String], context: &Context) -> Vec<Intent> {
+        let addressed = context.addressed || context.is_open();
         let Some(encoder) = self.encoder.as_ref().filter(|_| addressed) else {
-            return Vec::new();
-        };
-        let Some(words) = words::spoken(text).into_iter().next() else {
             return Vec::new();
         };
         let mut found: Vec<Intent> = Vec::new();
         for domain in self.active() {
-            match encoder.read(domain.name(), &words, |name| reached(domain, name, context)) {
-                Ok(Some(guess)) => found.extend(self.intents_of(domain, &guess, &words)),
+            match encoder.read(domain.name(), words, |name| reached(domain, name, context)) {
+                Ok(Some(guess)) => found.extend(self.intents_of(domain, &guess, words)),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(domain = domain.name(), "the encoder failed: {error}")
