@@ -61,6 +61,15 @@ pub struct ListenOptions {
     pub timeout: Duration,
 }
 
+/// How a text shall be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterpretOptions {
+    /// The subscribers are told, too, and the conversation goes on with it.
+    pub announce: bool,
+    /// Seat zone, if another than the open session's, or the configured one.
+    pub zone: Option<String>,
+}
+
 /// Where the answer to a command goes.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
@@ -73,14 +82,14 @@ pub enum Command {
     Stop(u64, Reply<()>),
     /// End a session and forget what was heard.
     Cancel(u64, Reply<()>),
-    /// Understand a text; `announce` also tells the subscribers.
+    /// Understand a text.
     Interpret {
         /// The text.
         text: String,
-        /// Whether to send events.
-        announce: bool,
-        /// The readings, best first.
-        reply: Reply<Vec<Intent>>,
+        /// How.
+        options: InterpretOptions,
+        /// The commands in their order, each with its readings, best first.
+        reply: Reply<Vec<Vec<Intent>>>,
     },
     /// Answer a question of the dialogue.
     Confirm {

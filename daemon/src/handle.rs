@@ -1,6 +1,6 @@
 //! The way to the worker: typed questions over a bounded queue, answers as futures.
 
-use crate::command::{Command, ListenOptions, Refusal, Reply};
+use crate::command::{Command, InterpretOptions, ListenOptions, Refusal, Reply};
 use crate::config::Settings;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use tokio::sync::oneshot;
@@ -51,10 +51,14 @@ impl Handle {
     ///
     /// # Errors
     /// [`Refusal::InvalidArgument`] for an empty or endless text.
-    pub async fn interpret(&self, text: String, announce: bool) -> Result<Vec<Intent>, Refusal> {
+    pub async fn interpret(
+        &self,
+        text: String,
+        options: InterpretOptions,
+    ) -> Result<Vec<Vec<Intent>>, Refusal> {
         self.ask(|reply| Command::Interpret {
             text,
-            announce,
+            options,
             reply,
         })
         .await

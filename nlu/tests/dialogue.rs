@@ -1,7 +1,11 @@
 //! Conversations in the car domain: corrections, references, choices, and several commands in one breath.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
 use vocar_nlu::domain::car_demo_entities;
-use vocar_nlu::{Context, Domain, EntityValue, Follows, Intent, SlotValue, Understander};
+use vocar_nlu::{Context, Domain, Encoder, EntityValue, Follows, Intent, SlotValue, Understander};
 
 fn understander() -> Understander {
     let mut understander = Understander::new(vec![Domain::car().unwrap()]);
@@ -204,10 +208,6 @@ fn references_go_back_to_the_last_command() {
 fn what_follows_nothing_is_no_command() {
     let understander = understander();
     let opened = after(&understander, "open the driver window");
-    let open_microphone = Context {
-        addressed: false,
-        ..opened.clone()
-    };
     for text in [
         "no the rear one",
         "not the driver the passenger",
@@ -235,7 +235,6 @@ fn what_follows_nothing_is_no_command() {
     );
     let next = Context::open_microphone().after(&first);
     assert_eq!(next.last, None, "nobody has spoken to the assistant");
-    drop(open_microphone);
 }
 
 #[test]
@@ -459,4 +458,95 @@ fn a_second_command_costs_the_graph_little() {
         "{joined:?} {plain:?}"
     );
     assert!(follow.1 * 10 < plain.1 * 13, "{follow:?} {plain:?}");
+}
+
+/// The encoder as shipped; `None`, with a line, without it.
+fn encoder(skipped: &str) -> Option<Arc<Encoder>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/nlu-en");
+    if !dir.join("manifest.toml").exists() {
+        eprintln!("SKIPPED: {skipped}: no bundle in {}", dir.display());
+        return None;
+    }
+    Some(Arc::new(Encoder::load(&dir).unwrap()))
+}
+
+#[test]
+fn what_the_encoder_reads_is_followed_like_what_templates_say() {
+    let Some(encoder) = encoder("conversations with the encoder") else {
+        return;
+    };
+    let mut understander = understander();
+    understander.set_encoder(Some(encoder));
+    let first = "could you get the driver side window down for me";
+    let context = after(&understander, first);
+    assert!(context.last.is_some(), "{first}");
+    for (then, meant, follows) in [
+        (
+            "no the rear one",
+            "window.open zone=rear",
+            Some(Follows::Corrects),
+        ),
+        (
+            "close it again",
+            "window.close zone=driver",
+            Some(Follows::Refers),
+        ),
+        (
+            "no i meant the radio is way too loud for me",
+            "media.volume_down",
+            Some(Follows::Corrects),
+        ),
+        (
+            "the radio is way too loud for me",
+            "media.volume_down",
+            None,
+        ),
+    ] {
+        let intent = best(&understander, then, &context);
+        assert_eq!(
+            (short(&intent).as_str(), intent.follows),
+            (meant, follows),
+            "{then}"
+        );
+    }
+    let commands = |text: &str| -> Vec<String> {
+        let commands = understander.commands(text, &Context::addressed());
+        commands
+            .iter()
+            .map(|readings| short(&readings[0]))
+            .collect()
+    };
+    assert_eq!(
+        commands("open the sunroof and get the passenger window down for me"),
+        ["sunroof.open", "window.open zone=passenger"]
+    );
+    assert_eq!(
+        commands("it's hot and stuffy in here"),
+        ["climate.decrease_temperature"]
+    );
+    assert!(commands("we ate and then we slept").is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is said, after whatever: no panic, no endless search, and commands that are whole.
+    #[test]
+    fn no_words_break_a_conversation(words in prop::collection::vec(
+        "open|close|the|driver|passenger|window|windows|and|then|no|not|i|meant|one|second|rear|set|temperature|to|twenty|again|a|bit|more|for|turn|it|off",
+        1..30,
+    )) {
+        let understander = understander();
+        let text = words.join(" ");
+        for first in ["open the driver window", "set the temperature", "set the fan to level 3"] {
+            let context = after(&understander, first);
+            for readings in understander.commands(&text, &context) {
+                prop_assert!(!readings.is_empty());
+                for intent in readings {
+                    prop_assert!(intent.confidence > 0.0 && !intent.text.is_empty());
+                    prop_assert!(intent.slots.keys().all(|slot| !slot.contains(':')), "{:?}", intent.slots);
+                }
+            }
+        }
+    }
 }

@@ -56,14 +56,9 @@ impl VoiceAssistant {
         text: String,
         options: HashMap<String, OwnedVariant>,
     ) -> Result<Vec<Dict>, Error> {
-        let announce = options::announce(&options)?;
-        Ok(self
-            .worker
-            .interpret(text, announce)
-            .await?
-            .iter()
-            .map(wire::intent)
-            .collect())
+        let options = options::interpret(&options)?;
+        let commands = self.worker.interpret(text, options).await?;
+        Ok(wire::commands(&commands))
     }
 
     async fn confirm(&self, session: u64, yes: bool) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Options of the methods that take `a{sv}`: known names, right types, nothing else.
 
 use super::errors::Error;
-use crate::command::ListenOptions;
+use crate::command::{InterpretOptions, ListenOptions};
 use crate::config::Listen;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -30,20 +30,30 @@ pub fn listen(options: &Options, defaults: &Listen) -> Result<ListenOptions, Err
     Ok(chosen)
 }
 
-/// `InterpretText`: `announce` (b), true unless given.
+/// `InterpretText`: `announce` (b), true unless given, and `zone` (s).
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] names the option.
-pub fn announce(options: &Options) -> Result<bool, Error> {
-    let mut announce = true;
+pub fn interpret(options: &Options) -> Result<InterpretOptions, Error> {
+    let mut chosen = InterpretOptions {
+        announce: true,
+        zone: None,
+    };
     for (name, value) in options {
-        match (name.as_str(), &**value) {
-            ("announce", Variant::Bool(on)) => announce = *on,
-            ("announce", other) => return Err(wrong(name, other, "a boolean (b)")),
-            _ => return Err(unknown(name, "\"announce\"")),
+        match name.as_str() {
+            "announce" => chosen.announce = boolean(name, value)?,
+            "zone" => chosen.zone = Some(text(name, value)?.to_owned()),
+            _ => return Err(unknown(name, "\"announce\" and \"zone\"")),
         }
     }
-    Ok(announce)
+    Ok(chosen)
+}
+
+fn boolean(name: &str, value: &OwnedVariant) -> Result<bool, Error> {
+    match &**value {
+        Variant::Bool(on) => Ok(*on),
+        other => Err(wrong(name, other, "a boolean (b)")),
+    }
 }
 
 fn text<'a>(name: &str, value: &'a OwnedVariant) -> Result<&'a str, Error> {
@@ -117,10 +127,14 @@ mod tests {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        assert!(matches!(
-            announce(&options(vec![("announce", 1_u32.into())])),
-            Err(Error::InvalidArgument(_))
-        ));
-        assert!(announce(&Options::new()).unwrap());
+        for (name, value) in [("announce", Variant::from(1_u32)), ("zone", "".into())] {
+            assert!(matches!(
+                interpret(&options(vec![(name, value)])),
+                Err(Error::InvalidArgument(_))
+            ));
+        }
+        assert!(interpret(&Options::new()).unwrap().announce);
+        let seat = interpret(&options(vec![("zone", "rear_left".into())])).unwrap();
+        assert_eq!(seat.zone.as_deref(), Some("rear_left"));
     }
 }

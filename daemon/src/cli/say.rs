@@ -62,8 +62,9 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 
 fn here(common: &Common, arguments: &Arguments, text: &str) -> Result<Vec<Value>, Failure> {
     let mind = local::understander(&common.settings()?, &arguments.sayable)?;
-    mind.understand(text, &vocar_nlu::Context::addressed())
+    mind.commands(text, &vocar_nlu::Context::addressed())
         .iter()
+        .flatten()
         .map(|intent| {
             serde_json::to_value(intent)
                 .map_err(|error| Failure::new(Code::Input, error.to_string()))

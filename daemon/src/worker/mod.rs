@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use vocar_hw::Choice;
 use vocar_nlu::{Encoder, EntityValue};
@@ -118,6 +118,8 @@ struct Shift {
     microphone: Option<Microphone>,
     open: Option<Open>,
     last_id: u64,
+    /// Until when time without a session has been counted.
+    rested: Instant,
 }
 
 impl Shift {
@@ -151,6 +153,7 @@ impl Shift {
             microphone: None,
             open: None,
             last_id: 0,
+            rested: Instant::now(),
         };
         shift.publish();
         shift.show_power();
@@ -172,8 +175,11 @@ impl Shift {
             Ok(command) => self.obey(command),
             Err(RecvTimeoutError::Timeout) => {}
         }
+        let rested = std::mem::replace(&mut self.rested, Instant::now());
         if self.open.is_some() {
             self.listen();
+        } else {
+            self.rest(rested.elapsed());
         }
         self.show();
         true
@@ -195,10 +201,10 @@ impl Shift {
             }
             Command::Interpret {
                 text,
-                announce,
+                options,
                 reply,
             } => {
-                let result = self.interpret(&text, announce);
+                let result = self.interpret(&text, &options);
                 self.answer(reply, result);
             }
             Command::Confirm {
@@ -260,7 +266,7 @@ impl Shift {
     }
 
     fn state(&self) -> State {
-        if self.pipeline.mind().is_asking() {
+        if self.pipeline.mind().is_asking_anybody() {
             return State::Asking;
         }
         match &self.open {
