@@ -34,6 +34,10 @@ impl Reading {
 /// A reading that fits worse than the best by more than this is another sentence, not another hearing of the same one.
 const CLOSE: f32 = 0.1;
 
+/// Least confidence, 0 to 1, of a sentence that is several commands: so many can be put together that some of them fit any
+/// talk a little.
+const SEVERAL: f32 = 0.9;
+
 /// A question that nobody answered in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
@@ -270,7 +274,10 @@ impl Mind {
             .iter()
             .take_while(|reading| Self::is_close(reading.behind));
         let mut understood = close.map(|reading| {
-            let commands = self.understander.commands(&reading.text, &context);
+            let mut commands = self.understander.commands(&reading.text, &context);
+            if commands.len() > 1 && reading.confidence < SEVERAL {
+                commands.clear();
+            }
             let said = commands.into_iter();
             said.filter_map(|readings| self.said(readings, reading.confidence))
                 .collect()
