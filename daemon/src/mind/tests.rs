@@ -240,7 +240,11 @@ fn several_commands_come_in_order_and_their_questions_one_after_the_other() {
     assert_eq!(say(&mut mind, "light off"), ["Replaced", "light.off"]);
     assert!(!mind.is_asking());
     let doubtful = mind.hear(&said("light on and light off", 0.85));
-    assert_eq!(short(&doubtful), ["Nothing"], "such a sentence has to be clear");
+    assert_eq!(
+        short(&doubtful),
+        ["Nothing"],
+        "such a sentence has to be clear"
+    );
 }
 
 #[test]

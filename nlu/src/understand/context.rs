@@ -21,6 +21,9 @@ pub struct Context {
     pub last: Option<Last>,
     /// Commands of which the speaker has been asked to choose one.
     pub choices: Vec<Intent>,
+    /// Names of the adapters to read with; for a domain that none of them is for, its active one.
+    #[serde(default)]
+    pub adapters: Vec<String>,
 }
 
 /// A command that may be corrected or referred to.
@@ -84,6 +87,14 @@ impl Context {
         }
     }
 
+    /// The same, read with these adapters.
+    pub fn with_adapters(self, adapters: &[String]) -> Self {
+        Self {
+            adapters: adapters.to_vec(),
+            ..self
+        }
+    }
+
     /// The context after an intent was understood: an intent with missing slots opens a question, any other closes it and
     /// may be referred to if the assistant is spoken to.
     pub fn after(&self, intent: &Intent) -> Self {
@@ -93,6 +104,7 @@ impl Context {
             addressed: self.addressed,
             pending,
             last: Last::of(intent).filter(|_| referable),
+            adapters: self.adapters.clone(),
             ..Self::default()
         }
     }

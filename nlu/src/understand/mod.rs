@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use choice::Choice;
 pub use context::{Context, Last, Pending};
 
+use crate::adapter::AdapterStore;
 use crate::automaton::Automaton;
 use crate::domain::{Domain, IntentSpec, Layer, Phrasebook, Reach, SlotKind};
 use crate::encoder::Encoder;
@@ -100,6 +101,7 @@ pub struct Understander {
     entities: BTreeMap<String, Phrasebook>,
     driver: DriverSide,
     encoder: Option<Arc<Encoder>>,
+    adapters: Option<Arc<AdapterStore>>,
 }
 
 impl Understander {
@@ -111,6 +113,7 @@ impl Understander {
             entities: BTreeMap::new(),
             driver: DriverSide::Left,
             encoder: None,
+            adapters: None,
         }
     }
 
