@@ -1,11 +1,13 @@
 //! From settings to parts: domains, mind, ears.
 
 use crate::config::{PrecisionChoice, Settings};
+use crate::conversation::{Manners, samples};
 use crate::ears::{Ears, EarsError, find_bundle};
 use crate::mind::Mind;
 use crate::pipeline::Thresholds;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use vocar_inference::Precision;
 use vocar_nlu::{Domain, DomainError, Encoder, EncoderError, UnknownName};
 use vocar_speech::decoder::DecodingGraph;
@@ -75,10 +77,25 @@ pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError
 /// [`MindError`].
 pub fn mind(settings: &Settings) -> Result<Mind, MindError> {
     let mut mind = Mind::new(domains(settings)?, single(settings.listen.confirm_below));
+    mind.set_manners(manners(settings));
     for name in &settings.domains.disabled {
         mind.switch(name, false)?;
     }
     Ok(mind)
+}
+
+/// How to converse, as configured.
+#[must_use]
+pub fn manners(settings: &Settings) -> Manners {
+    let span = |seconds: f64| samples(Duration::from_secs_f64(seconds));
+    let dialogue = &settings.dialogue;
+    Manners {
+        confirm_below: single(settings.listen.confirm_below),
+        confirm_dear: dialogue.confirm,
+        answer: span(dialogue.answer_s),
+        follow: span(dialogue.follow_s),
+        keep: span(dialogue.keep_minutes * 60.0),
+    }
 }
 
 /// Hearing as configured, for these words.

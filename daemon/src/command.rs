@@ -76,8 +76,10 @@ pub struct ListenOptions {
 /// How a text shall be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterpretOptions {
-    /// Whether the subscribers are told.
+    /// The subscribers are told, too, and the conversation goes on with it.
     pub announce: bool,
+    /// Seat zone, if another than the open session's, or the configured one.
+    pub zone: Option<String>,
     /// Names of the adapters to read with; none: the active ones.
     pub adapters: Vec<String>,
 }
@@ -100,8 +102,8 @@ pub enum Command {
         text: String,
         /// How.
         options: InterpretOptions,
-        /// The readings, best first.
-        reply: Reply<Vec<Intent>>,
+        /// The commands in their order, each with its readings, best first.
+        reply: Reply<Vec<Vec<Intent>>>,
     },
     /// Answer a question of the dialogue.
     Confirm {

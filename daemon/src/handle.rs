@@ -55,7 +55,7 @@ impl Handle {
         &self,
         text: String,
         options: InterpretOptions,
-    ) -> Result<Vec<Intent>, Refusal> {
+    ) -> Result<Vec<Vec<Intent>>, Refusal> {
         self.ask(|reply| Command::Interpret {
             text,
             options,

@@ -10,6 +10,7 @@ pub mod bus;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod conversation;
 pub mod ears;
 pub mod event;
 pub mod handle;

@@ -57,13 +57,8 @@ impl VoiceAssistant {
         options: HashMap<String, OwnedVariant>,
     ) -> Result<Vec<Dict>, Error> {
         let options = options::interpret(&options)?;
-        Ok(self
-            .worker
-            .interpret(text, options)
-            .await?
-            .iter()
-            .map(wire::intent)
-            .collect())
+        let commands = self.worker.interpret(text, options).await?;
+        Ok(wire::commands(&commands))
     }
 
     async fn confirm(&self, session: u64, yes: bool) -> Result<(), Error> {

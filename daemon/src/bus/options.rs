@@ -36,20 +36,24 @@ pub fn listen(options: &Options, defaults: &Listen) -> Result<ListenOptions, Err
     Ok(chosen)
 }
 
-/// `InterpretText`: `announce` (b), true unless given, and `adapter` (s or as).
+/// `InterpretText`: `announce` (b), true unless given, `zone` (s), and `adapter` (s or as).
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] names the option.
 pub fn interpret(options: &Options) -> Result<InterpretOptions, Error> {
     let mut chosen = InterpretOptions {
         announce: true,
+        zone: None,
         adapters: Vec::new(),
     };
     for (name, value) in options {
         match name.as_str() {
             "announce" => chosen.announce = boolean(name, value)?,
+            "zone" => chosen.zone = Some(text(name, value)?.to_owned()),
             "adapter" => chosen.adapters = texts(name, value)?,
-            _ => return Err(unknown(name, "\"announce\" and \"adapter\"")),
+            _ => {
+                return Err(unknown(name, "\"announce\", \"zone\" and \"adapter\""));
+            }
         }
     }
     Ok(chosen)
@@ -173,7 +177,7 @@ mod tests {
             ("adapter", "".into()),
             ("adapter", Vec::<String>::new().into()),
             ("adapter", 3_u32.into()),
-            ("zone", "driver".into()),
+            ("zone", "".into()),
         ] {
             assert!(matches!(
                 interpret(&options(vec![(name, value)])),
@@ -181,6 +185,8 @@ mod tests {
             ));
         }
         assert!(interpret(&Options::new()).unwrap().announce);
+        let seat = interpret(&options(vec![("zone", "rear_left".into())])).unwrap();
+        assert_eq!(seat.zone.as_deref(), Some("rear_left"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Code, Failure, Sayable};
 use crate::adapters;
 use crate::assembly;
 use crate::config::Settings;
+use crate::conversation::Manners;
 use crate::ears::EarsError;
 use crate::hardware;
 use crate::mind::Mind;
@@ -71,6 +72,13 @@ pub fn pipeline(settings: &Settings, sayable: &Sayable) -> Result<Pipeline, Fail
             Language::Domains,
         ),
     };
+    // Recordings have nothing to do with each other.
+    let confirm_below = 0.0;
+    mind.set_manners(Manners {
+        confirm_below,
+        keep: 0,
+        ..assembly::manners(settings)
+    });
     for (list, values) in sayable.entities()? {
         mind.set_entities(&list, &values)
             .map_err(|error| Failure::new(Code::Input, error.to_string()))?;

@@ -71,8 +71,9 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 fn here(common: &Common, arguments: &Arguments, text: &str) -> Result<Vec<Value>, Failure> {
     let mind = local::understander(&common.settings()?, &arguments.sayable)?;
     let context = vocar_nlu::Context::addressed().with_adapters(&arguments.adapter);
-    mind.understand(text, &context)
+    mind.commands(text, &context)
         .iter()
+        .flatten()
         .map(|intent| {
             serde_json::to_value(intent)
                 .map_err(|error| Failure::new(Code::Input, error.to_string()))

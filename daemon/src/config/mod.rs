@@ -6,7 +6,7 @@ mod settings;
 
 pub use layers::{Layers, Scope};
 pub use settings::{
-    Adapters, Audio, Bus, Domains, Hardware, Listen, ListenMode, Log, Model, PowerChoice,
+    Adapters, Audio, Bus, Dialogue, Domains, Hardware, Listen, ListenMode, Log, Model, PowerChoice,
     PrecisionChoice, Privacy, Reference, SeatMicrophone, Settings, StartMode,
 };
 

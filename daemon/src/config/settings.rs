@@ -18,6 +18,8 @@ pub struct Settings {
     pub audio: Audio,
     /// When the assistant listens, and how sure it must be.
     pub listen: Listen,
+    /// How the assistant converses.
+    pub dialogue: Dialogue,
     /// The message bus.
     pub bus: Bus,
     /// What may leave the process.
@@ -284,6 +286,31 @@ impl Default for Listen {
             min_confidence: 0.2,
             open_mic_confidence: 0.96,
             confirm_below: 0.0,
+        }
+    }
+}
+
+/// Section `[dialogue]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dialogue {
+    /// Commands that their domain calls dangerous or dear are carried out only after a yes.
+    pub confirm: bool,
+    /// Seconds (1 to 60) after which a question that nobody has answered is withdrawn.
+    pub answer_s: f64,
+    /// Seconds (0 to 300) in which the last command may be corrected or referred to.
+    pub follow_s: f64,
+    /// Minutes (0 to 60) for which it still may when its session is over; 0: a session leaves nothing behind.
+    pub keep_minutes: f64,
+}
+
+impl Default for Dialogue {
+    fn default() -> Self {
+        Self {
+            confirm: true,
+            answer_s: 8.0,
+            follow_s: 20.0,
+            keep_minutes: 0.25,
         }
     }
 }

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use vocar_hw::Choice;
 use vocar_nlu::{AdapterStore, Encoder, EntityValue};
@@ -121,6 +121,8 @@ struct Shift {
     microphone: Option<Microphone>,
     open: Option<Open>,
     last_id: u64,
+    /// Until when time without a session has been counted.
+    rested: Instant,
 }
 
 impl Shift {
@@ -156,6 +158,7 @@ impl Shift {
             microphone: None,
             open: None,
             last_id: 0,
+            rested: Instant::now(),
         };
         shift.publish();
         shift.show_power();
@@ -177,8 +180,11 @@ impl Shift {
             Ok(command) => self.obey(command),
             Err(RecvTimeoutError::Timeout) => {}
         }
+        let rested = std::mem::replace(&mut self.rested, Instant::now());
         if self.open.is_some() {
             self.listen();
+        } else {
+            self.rest(rested.elapsed());
         }
         self.show();
         true
@@ -267,7 +273,7 @@ impl Shift {
     }
 
     fn state(&self) -> State {
-        if self.pipeline.mind().is_asking() {
+        if self.pipeline.mind().is_asking_anybody() {
             return State::Asking;
         }
         match &self.open {

@@ -18,7 +18,7 @@ impl Shift {
         &mut self,
         text: &str,
         options: &InterpretOptions,
-    ) -> Result<Vec<Intent>, Refusal> {
+    ) -> Result<Vec<Vec<Intent>>, Refusal> {
         if text.trim().is_empty() {
             return Err(Refusal::InvalidArgument(
                 "the text is empty: give the words of a command".into(),
@@ -33,20 +33,21 @@ impl Shift {
         self.prepare(&options.adapters)?;
         self.pipeline.read_with(&options.adapters);
         let mut events = Vec::new();
-        let announce = options.announce;
-        let readings = self
-            .pipeline
-            .interpret(text, announce, &mut |event| events.push(event));
+        let (seat, announce) = (options.zone.as_deref(), options.announce);
+        let mut sink = |event| events.push(event);
+        let commands = self.pipeline.interpret(text, seat, announce, &mut sink);
         self.follow(events);
-        Ok(readings)
+        self.close_if_done();
+        Ok(commands)
     }
 
     pub(super) fn confirm(&mut self, session: u64, yes: bool) -> Result<(), Refusal> {
-        if self.open.as_ref().map_or(0, |open| open.id) != session {
-            return Err(Refusal::UnknownSession(session));
+        if session != 0 {
+            self.the_open(session)?;
         }
         let mut events = Vec::new();
-        if !self.pipeline.confirm(yes, &mut |event| events.push(event)) {
+        let mut sink = |event| events.push(event);
+        if !self.pipeline.confirm(session, yes, &mut sink) {
             return Err(Refusal::NothingToConfirm(session));
         }
         self.follow(events);

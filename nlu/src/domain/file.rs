@@ -9,6 +9,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
+use crate::dialogue::RawDevice;
+
 /// One `.toml` file of a domain.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +28,8 @@ pub(crate) struct File {
     pub rules: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub frame: Frame,
+    #[serde(default)]
+    pub devices: Vec<Spanned<RawDevice>>,
     #[serde(default)]
     pub intents: Vec<Spanned<Intent>>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::compile::{Compiled, compile};
 use super::error::{DomainError, Place, line_at};
@@ -11,6 +12,7 @@ use super::phrasebook::{Paths, Phrasebook, Value, expand};
 use super::resolve::Rules;
 use super::{Domain, Example, IntentSpec, Reach, SlotKind, Template};
 use crate::builtin::Builtin;
+use crate::dialogue::{Device, RawDevice};
 use crate::template::{self, Expr};
 use crate::value::SlotValue;
 
@@ -90,6 +92,7 @@ struct Draft {
     before: Vec<(Expr, Place)>,
     after: Vec<(Expr, Place)>,
     intents: Vec<(IntentSpec, Place)>,
+    devices: Vec<(RawDevice, Place)>,
     seen: BTreeSet<PathBuf>,
 }
 
@@ -206,6 +209,10 @@ impl Draft {
             .extend(reading.templates(&file.frame.after, "frame.after")?);
         for intent in &file.intents {
             self.intent(&reading, intent)?;
+        }
+        for device in &file.devices {
+            let place = reading.at(device, "devices");
+            self.devices.push((device.get_ref().clone(), place));
         }
         for included in &file.include {
             self.file(source, included.get_ref(), &reading.at(included, "include"))?;
@@ -377,14 +384,30 @@ impl Draft {
         let mut kinds = self.kinds;
         add_builtins(&mut kinds, &intents);
         let compiled: Compiled = compile(&intents, &kinds, &rule_exprs, &frame);
+        let devices = devices(&self.devices, &intents)?;
+        let follow_ups = intents.iter().map(|_| OnceLock::new()).collect();
         Ok(Domain {
             name,
             kinds,
             intents,
             rules: rule_exprs,
             compiled,
+            devices,
+            follow_ups,
         })
     }
+}
+
+/// Devices with the numbers of their intents.
+fn devices(raw: &[(RawDevice, Place)], intents: &[IntentSpec]) -> Result<Vec<Device>, DomainError> {
+    let number = |name: &str| intents.iter().position(|intent| intent.name == name);
+    let device = |(device, place): &(RawDevice, Place)| {
+        device.resolve(number).map_err(|name| {
+            let problem = format!("the device names '{name}', which is no intent");
+            place.error(problem, "name an intent of this domain, or take it away")
+        })
+    };
+    raw.iter().map(device).collect()
 }
 
 /// Builtins used by their own name become kinds like all others.
