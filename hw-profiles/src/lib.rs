@@ -23,11 +23,14 @@ pub use cpu::{Arch, Cluster, Core, X86Id};
 pub use cpulist::CpuList;
 pub use explain::explain;
 pub use machine::{Dmi, Machine, Soc};
-pub use power::{Level, Plan, Supply};
+pub use power::{Level, Plan, PowerLimits, SchedulingClass};
 pub use precision::Precision;
 pub use profile::{
     AcceleratorSpec, ClusterSpec, MatchRules, PrecisionRule, Profile, ProfileError, Scheduling,
     ThermalSpec,
 };
-pub use readings::{Readings, Sampler};
+pub use readings::{
+    CoreReading, LowVoltageState, NoVehicleValue, Pressure, Readings, Sampler, Supply, SystemState,
+    VehicleState, trace,
+};
 pub use thermal::{ThermalLimits, ThermalZone};

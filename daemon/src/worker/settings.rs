@@ -88,7 +88,8 @@ impl Shift {
         mind.set_encoder(encoder(&settings, &self.outlet));
         let choice = hardware::choose(&settings.hardware);
         let mut pipeline = pipeline(mind, &settings);
-        let ears = assembly::ears(&settings, &pipeline.words(), choice.precision);
+        let advised = choice.variant(self.power.level());
+        let ears = assembly::ears(&settings, &pipeline.words(), advised);
         match ears {
             Ok(ears) => {
                 pipeline.set_ears(Some(ears));
@@ -105,12 +106,16 @@ impl Shift {
         pipeline.set_cabin(cabin(&settings, &self.outlet));
         self.outlet.board().health("domains", OK);
         self.pipeline = pipeline;
+        self.work = vocar_speech::recogniser::Work::default();
         self.open = None;
+        self.leaving = None;
         let other_machine = settings.hardware != self.settings.hardware;
         self.settings = settings;
         self.publish();
         if other_machine {
             self.move_to(choice);
+        } else {
+            self.show_power();
         }
         self.stand();
         Ok(())

@@ -94,6 +94,7 @@ impl Shift {
             Counters::add(&counters.late, 1);
         }
         Counters::add(&counters.samples, length);
+        self.count_work();
         self.follow(events);
         if let Err(error) = result {
             self.outlet.fault("recogniser", &error.to_string());
@@ -107,6 +108,21 @@ impl Shift {
             }
         }
         self.close_if_done();
+    }
+
+    /// Adds to the counters what each stage of the cascade has computed since the last time.
+    fn count_work(&mut self) {
+        let work = self.pipeline.ears().map(crate::ears::Ears::work);
+        let work = work.unwrap_or_default();
+        let counters = &self.outlet.board().counters;
+        for (counter, now, before) in [
+            (&counters.network_steps, work.steps, self.work.steps),
+            (&counters.spotted_rows, work.spotted, self.work.spotted),
+            (&counters.searched_rows, work.searched, self.work.searched),
+        ] {
+            Counters::add(counter, now.saturating_sub(before));
+        }
+        self.work = work;
     }
 
     /// Passes events on and learns from them how the session goes.
