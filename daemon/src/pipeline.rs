@@ -181,6 +181,13 @@ impl Pipeline {
             .is_some_and(|ears| ears.listening() && !ears.awaiting())
     }
 
+    /// Whether what is being said may be a command, rather than be looked through for a wake phrase.
+    #[must_use]
+    pub fn hears_command(&self) -> bool {
+        let called = self.session.mode != ListenMode::Wake;
+        self.is_hearing() && (called || self.session.woken || self.session.answering)
+    }
+
     /// Whether a command is being said, is to follow its wake phrase, or is an answer that is waited for: what would be
     /// lost if the session ended now.
     #[must_use]

@@ -127,7 +127,7 @@ pub struct Counters {
     pub heartbeat: AtomicU64,
     /// Computing time spent on audio, microseconds.
     pub busy_us: AtomicU64,
-    /// Times that computing took longer than the audio it was for.
+    /// Times that computing took noticeably longer than the audio it was for.
     pub late: AtomicU64,
     /// Steps of the acoustic network.
     pub network_steps: AtomicU64,

@@ -39,6 +39,7 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
         1.0,
     )?;
     within("audio.retry_s", settings.audio.retry_s, 0.1, 60.0)?;
+    within("audio.period_ms", settings.audio.period_ms, 5.0, 500.0)?;
     named(
         "audio.device",
         &settings.audio.device,

@@ -18,7 +18,7 @@ pub struct Power {
     plan: Plan,
     why: String,
     processors: Option<Processors>,
-    /// Somebody speaks: the plan's processors rather than those for silence.
+    /// A command is heard: the plan's processors rather than those for silence and talk.
     working: bool,
     /// What of the plan the system refused.
     refused: Vec<String>,
@@ -59,7 +59,7 @@ impl Power {
         self.apply();
     }
 
-    /// Somebody speaks, or nobody does any more: the strong processors are only for the former.
+    /// A command is being heard, or no longer: the strong processors are only for the former.
     pub fn work(&mut self, working: bool) {
         if working != self.working {
             self.working = working;
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strong_processors_are_only_for_speech() {
+    fn the_strong_processors_are_only_for_commands() {
         std::thread::spawn(|| {
             let mine = || Processors::of_this_thread().unwrap().list().to_string();
             let all = mine();
@@ -286,7 +286,11 @@ mod tests {
             power.work(true);
             assert_eq!(mine(), "1");
             power.enter(Level::Saver, "test".into());
-            assert_eq!(mine(), "0", "at this level speech too is for the weak ones");
+            assert_eq!(
+                mine(),
+                "0",
+                "at this level commands too are for the weak ones"
+            );
             // SAFETY: it takes and returns integers; 0 is the calling thread.
             assert_eq!(unsafe { libc::sched_getscheduler(0) }, libc::SCHED_BATCH);
             power.enter(Level::Balanced, "test".into());

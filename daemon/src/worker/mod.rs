@@ -183,7 +183,7 @@ impl Shift {
             self.listen();
             self.leave();
         }
-        self.power.work(self.pipeline.is_engaged());
+        self.power.work(self.pipeline.hears_command());
         self.show();
         true
     }

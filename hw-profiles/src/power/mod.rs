@@ -113,7 +113,7 @@ pub struct PowerState {
 impl PowerState {
     /// Where every machine starts.
     pub fn start() -> PowerState {
-        let measured = (Level::Balanced, "start".to_owned());
+        let measured = (Level::Balanced, "the level to start from".to_owned());
         PowerState {
             level: measured.0,
             why: measured.1.clone(),

@@ -40,9 +40,9 @@ pub struct Plan {
     pub level: Level,
     /// Variant of the acoustic model.
     pub precision: Precision,
-    /// Processors for the inference thread while somebody speaks.
+    /// Processors for the inference thread while a command is heard.
     pub cpus: CpuList,
-    /// Processors for it while nobody does, and little is computed: the weakest.
+    /// Processors for it in silence, and in talk that is looked through for a wake phrase: the weakest.
     pub quiet_cpus: CpuList,
     /// How it is scheduled.
     pub class: SchedulingClass,

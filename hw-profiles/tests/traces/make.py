@@ -1,8 +1,8 @@
-"""Makes the traces of this folder that no machine was at hand for: hot day, weak battery, busy infotainment, thermal runaway.
+"""Makes the traces of this folder that no machine was at hand for.
 
-They come from a small model, not from a vehicle: one thermal mass that the sun, the ambient air and the processors' own
-work heat and a heat sink cools, with the noise of a kernel sensor (tenths of a degree) on top. `busy-machine.tsv` beside
-them is a recording. `vocar hw --record` records others.
+They come from a small model, not from a vehicle: one thermal mass that the sun, the ambient air and the processors'
+own work heat and a heat sink cools, with the noise of a kernel sensor (tenths of a degree) on top. `busy-machine.tsv`
+beside them is a recording. `vocar hw --record` records others.
 
     python3 hw-profiles/tests/traces/make.py
 """
@@ -11,16 +11,37 @@ import math
 import random
 from pathlib import Path
 
-HEADER = "t_s temperature_c loads allowed cpu_pressure memory_pressure battery available_mib late ignition optimise system"
+HEADER = (
+    "t_s temperature_c loads allowed cpu_pressure memory_pressure battery available_mib late ignition optimise system"
+)
 PERIOD = 10
 CORES = 7
 
 
-def line(t, celsius=None, loads=None, allowed=None, cpu=0.01, memory=0.0, battery="-", mib=2400, late=0, ignition="ON", optimise="0"):
+def line(
+    t,
+    celsius=None,
+    loads=None,
+    allowed=None,
+    cpu=0.01,
+    memory=0.0,
+    battery="-",
+    mib=2400,
+    late=0,
+    ignition="ON",
+    optimise="0",
+):
     def shares(values):
         return "-" if values is None else ",".join(f"{min(1, max(0, value)):.2f}" for value in values)
 
-    cells = [f"{t:.1f}", "-" if celsius is None else f"{celsius:.1f}", shares(loads), shares(allowed), f"{cpu:.3f}", f"{memory:.3f}"]
+    cells = [
+        f"{t:.1f}",
+        "-" if celsius is None else f"{celsius:.1f}",
+        shares(loads),
+        shares(allowed),
+        f"{cpu:.3f}",
+        f"{memory:.3f}",
+    ]
     return "\t".join([*cells, str(battery), str(mib), str(late), ignition, optimise, "-"])
 
 
@@ -56,7 +77,7 @@ def weak_battery():
 
 
 def busy_infotainment():
-    """Navigation and video at once: loads and waiting that play about the limits for an hour, quiet before and after."""
+    """Navigation and video at once: an hour of loads and waiting that play about the limits."""
     noise = random.Random(3)
     waited = 0.02
     for t in range(0, 5400, PERIOD):
@@ -65,7 +86,14 @@ def busy_infotainment():
         load = (0.78 if busy else 0.25) + (0.15 if burst else 0)
         waited += ((0.45 if burst else 0.2 if busy else 0.01) - waited) * 0.6
         late = noise.choice([0, 0, 1, 3]) if burst else 0
-        yield line(t, 60 + 10 * load + noise.gauss(0, 0.6), loads(noise, load), cpu=max(0, waited + noise.gauss(0, 0.02)), mib=800, late=late)
+        yield line(
+            t,
+            60 + 10 * load + noise.gauss(0, 0.6),
+            loads(noise, load),
+            cpu=max(0, waited + noise.gauss(0, 0.02)),
+            mib=800,
+            late=late,
+        )
 
 
 def runaway():
