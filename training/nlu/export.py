@@ -22,23 +22,13 @@ from onnx import TensorProto, helper
 from training.bundle import hashes
 from training.nlu import tensors
 from training.nlu.data import DOMAINS
-from training.nlu.model import Block, Config, Encoder, Understanding
+from training.nlu.model import Block, Encoder, Understanding, load
 from training.nlu.text import BUCKETS, GRAMS, MOST_GRAMS, MOST_WORDS
 from training.onnx_graph import Writer
 
 TOLERANCE = 2e-3
 #: What the mask holds where there is no word.
 NOTHING = -10_000.0
-
-
-def load(path: Path) -> tuple[Understanding, dict]:
-    """The model of a checkpoint, and the checkpoint."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    labels = {d: (len(state["intents"][d]), len(state["tags"][d])) for d in DOMAINS}
-    config = Config(**state["config"])
-    model = Understanding(Encoder(config), config.dim, labels)
-    model.load_state_dict(state["weights"])
-    return model.eval(), state
 
 
 def graph(encoder: Encoder) -> onnx.ModelProto:
@@ -126,7 +116,7 @@ def manifest(folder: Path, version: str) -> str:
     networks = {"int8": "encoder-int8.onnx", "f32": "encoder-f32.onnx"}
     models = "\n".join(f'{kind} = "{file}"' for kind, file in networks.items() if (folder / file).exists())
     heads = "\n".join(f'{d} = "head-{d}.safetensors"' for d in DOMAINS if (folder / f"head-{d}.safetensors").exists())
-    files = sorted(path.name for path in folder.iterdir() if path.name != "manifest.toml")
+    files = sorted(path.name for path in folder.iterdir() if path.name not in ("manifest.toml", "README.md"))
     return f"""format = 1
 name = "nlu-en"
 version = "{version}"

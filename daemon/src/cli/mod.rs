@@ -5,6 +5,7 @@ macro_rules! tell {
     ($($text:tt)*) => { $crate::cli::show::line(&format!($($text)*)) };
 }
 
+mod adapter;
 mod cabin;
 mod decision;
 mod doctor;
@@ -18,6 +19,7 @@ mod local;
 mod manifest;
 mod monitor;
 mod printer;
+mod priority;
 mod reading;
 mod report;
 mod run;
@@ -26,6 +28,7 @@ mod score;
 mod show;
 mod status;
 mod telephone;
+mod train;
 
 pub use failure::{Code, Failure};
 
@@ -131,6 +134,8 @@ enum Command {
     Doctor,
     /// Check a domain, or draw sentences from it.
     Domain(domain::Arguments),
+    /// List, load, unload or pin the adapters of the service; train one, or correct it.
+    Adapter(adapter::Arguments),
 }
 
 /// Runs one command.
@@ -149,6 +154,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Hw(arguments) => hw::execute(&common, &arguments),
         Command::Doctor => doctor::execute(&common),
         Command::Domain(arguments) => domain::execute(&common, &arguments),
+        Command::Adapter(arguments) => adapter::execute(&common, &arguments),
     }
 }
 

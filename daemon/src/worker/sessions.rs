@@ -22,6 +22,7 @@ impl Shift {
             return Err(Refusal::Busy(open.id));
         }
         self.power.allows(options.mode)?;
+        self.prepare(&options.adapters)?;
         if self.pipeline.backend().is_none() {
             let why = self
                 .outlet
@@ -39,9 +40,10 @@ impl Shift {
         if self.microphone.is_none() {
             self.microphone = Some(self.open_microphone(&mut tracks)?);
         }
-        let standing = self.open.take();
+        let standing = self.open.is_some();
+        self.leave();
         let started = self.begin(options, false);
-        if started.is_err() && standing.is_some() {
+        if started.is_err() && standing {
             self.stand();
         }
         self.hear(&tracks);
@@ -71,6 +73,7 @@ impl Shift {
         let seat = options.zone;
         let zone = seat.as_ref().unwrap_or(&self.settings.audio.zone).clone();
         let id = self.last_id + 1;
+        self.pipeline.name_adapters(options.adapters);
         self.pipeline
             .begin(id, seat.as_deref(), options.mode)
             .map_err(|error| Refusal::Failed(error.to_string()))?;
@@ -104,6 +107,7 @@ impl Shift {
             mode,
             zone: None,
             timeout: Duration::ZERO,
+            adapters: Vec::new(),
         };
         if let Err(error) = self.begin(options, true) {
             self.outlet.fault("recogniser", &error.to_string());
@@ -140,20 +144,33 @@ impl Shift {
         self.close();
     }
 
+    /// Ends a session whose command was heard, unless it waits for an answer.
     pub(super) fn close_if_done(&mut self) {
-        if self.open.as_ref().is_some_and(|open| open.done) {
+        let done = self.open.as_ref().is_some_and(|open| open.done);
+        if done && !self.pipeline.mind().is_asking() {
             self.close();
         }
     }
 
     /// Ends the session; without another one the microphone is closed too: nobody listens unasked.
     pub(super) fn close(&mut self) {
-        self.open = None;
         self.leaving = None;
+        self.leave();
         self.stand();
         if self.open.is_none() {
             self.microphone = None;
         }
+    }
+
+    /// No session is open: what the last one asked is withdrawn.
+    pub(super) fn leave(&mut self) {
+        if self.open.is_none() {
+            return;
+        }
+        let mut events = Vec::new();
+        self.pipeline.leave(&mut |event| events.push(event));
+        self.open = None;
+        self.follow(events);
     }
 
     /// Another power level: sessions that it does not allow end, standing ones that it allows again begin.
@@ -176,7 +193,7 @@ impl Shift {
         if self.is_forbidden() {
             let paused = self.power.level() == Level::Paused;
             self.leaving = Some(paused.then(|| Instant::now() + LAST_WORDS));
-            self.leave();
+            self.let_go();
         } else {
             self.stand();
         }
@@ -189,7 +206,7 @@ impl Shift {
 
     /// Ends a session that the power level forbids, once nothing is being said; what is being said at the last moment
     /// is taken as complete.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn let_go(&mut self) {
         let Some(latest) = self.leaving else { return };
         if self.open.is_none() {
             self.leaving = None;

@@ -10,6 +10,7 @@ mod recent;
 #[cfg(test)]
 mod tests;
 mod utterance;
+mod work;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +29,8 @@ use ears::Ears;
 use loudness::Loudness;
 use recent::Recent;
 use utterance::{Outcome, Phase, Utterance};
+
+pub use work::Work;
 
 /// Samples a millisecond.
 const MS: u64 = 16;
@@ -116,17 +119,6 @@ enum State {
     Hearing(Utterance),
 }
 
-/// What was computed since the recogniser was made: each stage of the cascade by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Work {
-    /// Steps of the acoustic network, on guesses too.
-    pub steps: u64,
-    /// Rows of scores in which a wake phrase was looked for.
-    pub spotted: u64,
-    /// Rows of scores that the search for sentences took.
-    pub searched: u64,
-}
-
 /// Streaming recogniser: 16 kHz samples in, [`SpeechEvent`]s out.
 pub struct Recogniser {
     config: RecogniserConfig,
@@ -212,30 +204,6 @@ impl Recogniser {
             && utterance.phase == Phase::Command
         {
             self.state = self.waiting(Phase::Command);
-        }
-    }
-
-    /// Another network of the same units from the next utterance on; one being said is heard out with the present one.
-    ///
-    /// # Errors
-    /// [`RecogniserError`] when the network has other units or its features cannot be computed; the present one stays.
-    pub fn set_model(&mut self, model: &Arc<AcousticModel>) -> Result<(), RecogniserError> {
-        let phones = self.decoder.columns() / 2;
-        if phones != model.units() {
-            return Err(RecogniserError::Units {
-                phones,
-                model: model.units(),
-            });
-        }
-        self.next_ears = Some(Ears::new(&self.features, model)?);
-        Ok(())
-    }
-
-    /// What has been computed so far.
-    pub fn work(&self) -> Work {
-        Work {
-            steps: self.work.steps + self.ears.stepped_in_all(),
-            ..self.work
         }
     }
 
