@@ -6,10 +6,12 @@
 
 pub mod automaton;
 pub mod builtin;
+pub mod calendar;
 pub mod check;
 pub mod domain;
 pub mod encoder;
 pub mod graph;
+pub mod locale;
 mod random;
 pub mod sample;
 pub mod template;
@@ -17,10 +19,12 @@ pub mod understand;
 pub mod value;
 pub mod words;
 
+pub use calendar::Date;
 pub use check::{Report, check};
 pub use domain::{Domain, DomainError};
 pub use encoder::{Encoder, EncoderError};
 pub use graph::{SentenceArc, SentenceGraph};
+pub use locale::Locale;
 pub use sample::{Sample, sample};
 pub use understand::{Context, Intent, Pending, Understander, UnknownName};
 pub use value::{Entities, EntityValue, SlotValue, TemperatureUnit};

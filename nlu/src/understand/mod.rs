@@ -13,6 +13,7 @@ pub use context::{Context, Pending};
 
 use crate::automaton::Automaton;
 use crate::builtin::Builtin;
+use crate::calendar::Date;
 use crate::domain::{Domain, IntentSpec, Phrasebook, Reach, SlotKind};
 use crate::encoder::Encoder;
 use crate::graph::{SentenceGraph, SlotWords};
@@ -74,6 +75,14 @@ pub struct Understander {
     entities: BTreeMap<String, Phrasebook>,
     driver: DriverSide,
     encoder: Option<Arc<Encoder>>,
+    clock: Clock,
+}
+
+/// What day it is.
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    Stopped(Date),
+    Running(fn() -> Date),
 }
 
 impl Understander {
@@ -85,6 +94,24 @@ impl Understander {
             entities: BTreeMap::new(),
             driver: DriverSide::Left,
             encoder: None,
+            clock: Clock::Running(Date::today_utc),
+        }
+    }
+
+    /// Says what day it always is or (`None`) that it is the day in Greenwich.
+    pub fn set_today(&mut self, today: Option<Date>) {
+        self.clock = today.map_or(Clock::Running(Date::today_utc), Clock::Stopped);
+    }
+
+    /// Says how to find out which day it is where the vehicle is: "tomorrow" is counted from it.
+    pub fn set_calendar(&mut self, today: fn() -> Date) {
+        self.clock = Clock::Running(today);
+    }
+
+    fn today(&self) -> Date {
+        match self.clock {
+            Clock::Stopped(day) => day,
+            Clock::Running(today) => today(),
         }
     }
 
@@ -127,6 +154,18 @@ impl Understander {
                     known,
                 })
             }
+        }
+    }
+
+    /// Takes a domain in, enabled, in the place of one of the same name if there is one.
+    pub fn put(&mut self, domain: Arc<Domain>) {
+        match self
+            .domains
+            .iter_mut()
+            .find(|(known, _)| known.name() == domain.name())
+        {
+            Some(entry) => *entry = (domain, true),
+            None => self.domains.push((domain, true)),
         }
     }
 
@@ -190,7 +229,9 @@ impl Understander {
         let words = domain.compiled().slot_words.get(kind).or_else(entities)?;
         let paused = matches!(
             domain.kind(kind),
-            Some(SlotKind::Builtin(Builtin::Digits { .. }))
+            Some(SlotKind::Builtin(
+                Builtin::Digits { .. } | Builtin::Spelling { .. }
+            ))
         );
         Some(SlotWords { words, paused })
     }
@@ -203,7 +244,7 @@ impl Understander {
         at: usize,
     ) -> Vec<(usize, SlotValue)> {
         match domain.kind(kind) {
-            Some(SlotKind::Builtin(builtin)) => builtin.read(words, at),
+            Some(SlotKind::Builtin(builtin)) => builtin.read(words, at, self.today()),
             Some(SlotKind::List(book)) => book.read(words, at),
             Some(SlotKind::Entities { .. }) => self
                 .entities
