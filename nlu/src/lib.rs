@@ -8,6 +8,7 @@ pub mod automaton;
 pub mod builtin;
 pub mod calendar;
 pub mod check;
+pub mod convert;
 pub mod domain;
 pub mod encoder;
 pub mod graph;
