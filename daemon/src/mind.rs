@@ -1,5 +1,6 @@
 //! Words to commands, with the conversation around them: missing slots are asked for, doubtful commands confirmed.
 
+use crate::calendar;
 use crate::event::Turn;
 use std::sync::Arc;
 use vocar_nlu::{
@@ -55,8 +56,10 @@ impl Mind {
     /// A mind with these domains and no conversation going on.
     #[must_use]
     pub fn new(domains: Vec<Arc<Domain>>, confirm_below: f32) -> Self {
+        let mut understander = Understander::new(domains);
+        understander.set_calendar(calendar::today);
         Self {
-            understander: Understander::new(domains),
+            understander,
             context: Context::addressed(),
             doubtful: None,
             confirm_below,
@@ -78,12 +81,25 @@ impl Mind {
             .collect()
     }
 
+    /// Whether there is such a domain, enabled or not.
+    #[must_use]
+    pub fn knows(&self, domain: &str) -> bool {
+        self.understander
+            .domains()
+            .any(|(known, _)| known.name() == domain)
+    }
+
     /// Switches a domain.
     ///
     /// # Errors
     /// [`UnknownName`].
     pub fn switch(&mut self, domain: &str, on: bool) -> Result<(), UnknownName> {
         self.understander.set_enabled(domain, on)
+    }
+
+    /// Takes a domain in, enabled, in the place of one of the same name if there is one.
+    pub fn put(&mut self, domain: Arc<Domain>) {
+        self.understander.put(domain);
     }
 
     /// Replaces the values of an entity list.

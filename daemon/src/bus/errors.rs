@@ -22,6 +22,8 @@ pub enum Error {
     PowerLimited(String),
     /// No such domain.
     UnknownDomain(String),
+    /// A domain cannot be loaded; the text names file, line, field and mend.
+    InvalidDomain(String),
     /// No such entity list.
     UnknownList(String),
     /// Nothing waits for a confirmation.
@@ -46,6 +48,7 @@ impl From<Refusal> for Error {
             Refusal::Unavailable(_) => Self::Unavailable(text),
             Refusal::PowerLimited { .. } => Self::PowerLimited(text),
             Refusal::UnknownDomain(_) => Self::UnknownDomain(text),
+            Refusal::InvalidDomain(_) => Self::InvalidDomain(text),
             Refusal::UnknownList(_) => Self::UnknownList(text),
             Refusal::NothingToConfirm(_) => Self::NothingToConfirm(text),
             Refusal::Failed(_) => Self::Failed(text),

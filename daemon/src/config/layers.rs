@@ -11,7 +11,12 @@ const PREFIX: &str = "VOCAR";
 /// Stands between section and key in a variable's name.
 const SEPARATOR: &str = "__";
 /// Keys that hold lists; in the environment their items are separated by commas.
-const LISTS: [&str; 3] = ["domains.dirs", "domains.disabled", "listen.wake_phrases"];
+const LISTS: [&str; 4] = [
+    "domains.built_in",
+    "domains.dirs",
+    "domains.disabled",
+    "listen.wake_phrases",
+];
 
 /// Whom the daemon serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
