@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::EncoderError;
-use super::tensors::Tensors;
+use super::tensors::{BadFile, Tensors};
 
 /// The intent of what is none of a domain's; always the first.
 const NONE: &str = "none";
@@ -18,12 +17,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn read(
-        tensors: &Tensors,
-        name: &str,
-        outputs: usize,
-        dim: usize,
-    ) -> Result<Layer, EncoderError> {
+    fn read(tensors: &Tensors, name: &str, outputs: usize, dim: usize) -> Result<Layer, BadFile> {
         Ok(Layer {
             weight: tensors.floats(&format!("{name}.weight"), &[outputs, dim])?,
             bias: tensors.floats(&format!("{name}.bias"), &[outputs])?,
@@ -84,7 +78,7 @@ pub struct Span {
 
 /// The heads of a domain.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(crate) struct Head {
     names: Vec<String>,
     tags: Vec<Tag>,
     /// For each tag those it may follow.
@@ -101,13 +95,17 @@ impl Head {
     /// Reads the file of a domain's heads over states of `dim` numbers.
     ///
     /// # Errors
-    /// [`EncoderError::BadFile`].
-    pub fn read(path: &Path, dim: usize) -> Result<Head, EncoderError> {
-        let tensors = Tensors::read(path)?;
-        let bad = |problem: String| EncoderError::BadFile {
-            path: path.to_owned(),
-            problem,
-        };
+    /// [`BadFile`].
+    pub fn read(path: &Path, dim: usize) -> Result<Head, BadFile> {
+        Head::of(&Tensors::read(path)?, dim)
+    }
+
+    /// The heads among the tensors of a file.
+    ///
+    /// # Errors
+    /// [`BadFile`].
+    pub fn of(tensors: &Tensors, dim: usize) -> Result<Head, BadFile> {
+        let bad = |problem: String| tensors.bad(problem);
         let names: Vec<String> = tensors
             .remark("intents")?
             .lines()
@@ -128,7 +126,10 @@ impl Head {
             .lines()
             .map(tag)
             .collect::<Result<_, _>>()?;
-        let number = |name: &str| -> Result<f32, EncoderError> {
+        if !tags.contains(&Tag::Outside) {
+            return Err(bad("has no tag `O` for words that are no slot".into()));
+        }
+        let number = |name: &str| -> Result<f32, BadFile> {
             let text = tensors.remark(name)?;
             let number = text.parse().ok().filter(|number: &f32| number.is_finite());
             number.ok_or_else(|| bad(format!("its remark `{name}` is no number: {text}")))
@@ -147,8 +148,8 @@ impl Head {
             earlier.map(|(number, _)| number).collect()
         };
         Ok(Head {
-            intents: Layer::read(&tensors, "intents", names.len(), dim)?,
-            slots: Layer::read(&tensors, "tags", tags.len(), dim)?,
+            intents: Layer::read(tensors, "intents", names.len(), dim)?,
+            slots: Layer::read(tensors, "tags", tags.len(), dim)?,
             slope: number("slope")?,
             offset: number("offset")?,
             threshold,
@@ -156,6 +157,17 @@ impl Head {
             names,
             tags,
         })
+    }
+
+    /// Names of the intents but that of none.
+    pub fn names(&self) -> &[String] {
+        &self.names[1..]
+    }
+
+    /// Numbers in its tensors.
+    pub fn numbers(&self) -> usize {
+        let layer = |layer: &Layer| layer.weight.len() + layer.bias.len();
+        layer(&self.intents) + layer(&self.slots)
     }
 
     /// Intents that `allowed` lets through with the probability of each that the sentence means it, likeliest first; none

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use context::{Context, Pending};
 
+use crate::adapter::AdapterStore;
 use crate::automaton::Automaton;
 use crate::builtin::Builtin;
 use crate::calendar::Date;
@@ -76,6 +77,7 @@ pub struct Understander {
     driver: DriverSide,
     encoder: Option<Arc<Encoder>>,
     clock: Clock,
+    adapters: Option<Arc<AdapterStore>>,
 }
 
 /// What day it is.
@@ -95,6 +97,7 @@ impl Understander {
             driver: DriverSide::Left,
             encoder: None,
             clock: Clock::Running(Date::today_utc),
+            adapters: None,
         }
     }
 
