@@ -104,7 +104,7 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             extra,
         } => {
             tell!("text\tintent\tslots{}", if *spans { "\tspans" } else { "" });
-            for sample in sample(&*load(common, dir)?, &extra.entities()?, extra.seed, *count) {
+            for sample in sample(&load(common, dir)?, &extra.entities()?, extra.seed, *count) {
                 let where_said = match spans {
                     true => format!("\t{}", json!(sample.spans)),
                     false => String::new(),

@@ -41,8 +41,8 @@ pub(super) fn words(min: usize, max: usize) -> Automaton<String> {
     let mut builder = Builder::default();
     let spelled: Vec<u32> = (0..=max).map(|_| builder.state()).collect();
     builder.arc(Builder::<String>::START, None, spelled[0]);
-    for count in 0..=max {
-        let here = spelled[count];
+    for (count, here) in spelled.iter().enumerate() {
+        let here = *here;
         if count >= min.max(1) {
             builder.accept(here, 0);
         }

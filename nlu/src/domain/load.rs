@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::compile::{Compiled, compile};
 use super::error::{DomainError, Place, Places, line_at};
 use super::example;
+use super::extent::Extent;
 use super::file::{self, Confirm, ContextKind, File, ListKind};
 use super::phrasebook::{Paths, Phrasebook, Value, expand};
 use super::resolve::Rules;
@@ -353,7 +354,23 @@ impl Draft {
         Ok(())
     }
 
-    fn finish(self, main: PathBuf) -> Result<Domain, DomainError> {
+    /// Everything must be of a bearable length before anything walks through it.
+    fn check_extents(&self) -> Result<(), DomainError> {
+        let mut extent = Extent::new(&self.rules);
+        let intents = || self.intents.iter().map(|(intent, _)| intent);
+        let templates = intents().flat_map(|intent| &intent.templates);
+        let answers = intents().flat_map(|intent| intent.answers.values().flatten());
+        let frame = self.before.iter().chain(&self.after);
+        self.rules
+            .values()
+            .chain(frame)
+            .chain(answers)
+            .map(|(expr, place)| (expr, place))
+            .chain(templates.map(|template| (&template.expr, &template.place)))
+            .try_for_each(|(expr, place)| extent.check(expr, place))
+    }
+
+    fn finish(mut self, main: PathBuf) -> Result<Domain, DomainError> {
         let place = Place {
             file: main,
             line: None,
@@ -361,6 +378,7 @@ impl Draft {
         };
         let name = self
             .name
+            .take()
             .ok_or_else(|| place.error("the domain has no name", "add name = \"…\" at the top"))?;
         if self.intents.is_empty() {
             let place = Place {
@@ -372,6 +390,7 @@ impl Draft {
                 "add [[intents]] with a name and templates",
             ));
         }
+        self.check_extents()?;
         let rules = Rules {
             rules: &self.rules,
             kinds: &self.kinds,

@@ -47,6 +47,7 @@ mod built_in;
 mod compile;
 mod error;
 mod example;
+mod extent;
 mod file;
 mod load;
 mod phrasebook;

@@ -295,6 +295,93 @@ fn an_intent_may_go_elsewhere_ask_first_and_be_learned_from_examples() {
 }
 
 #[test]
+fn rules_that_stand_for_too_much_are_refused() {
+    let mut text = format!(
+        "{}[rules]\nr0 = \"a b\"\n",
+        intent("templates = [\"go <r30>\"]")
+    );
+    for n in 1..=30 {
+        text.push_str(&format!("r{n} = \"<r{0}> <r{0}>\"\n", n - 1));
+    }
+    let error = load(&[("domain.toml", &text)]).unwrap_err();
+    assert!(error.to_string().contains("longer than"), "{error}");
+    assert!(error.field.starts_with("rules.r"), "{error}");
+    let mut text = format!(
+        "{}[rules]\nr0 = \"a b\"\n",
+        intent("templates = [\"go <r99>\"]")
+    );
+    for n in 1..=99 {
+        text.push_str(&format!("r{n} = \"<r{}>\"\n", n - 1));
+    }
+    let error = load(&[("domain.toml", &text)]).unwrap_err();
+    assert!(error.to_string().contains("deep"), "{error}");
+}
+
+/// A file in memory.
+struct Text(String);
+
+impl load::Source for Text {
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        name.into()
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        match name {
+            load::MAIN => Ok(self.0.clone()),
+            _ => Err("is not there".into()),
+        }
+    }
+}
+
+const WHOLE: &str = r#"
+name = "x"
+locale = "en-GB"
+[rules]
+on = "(turn|switch) on"
+[lists.side]
+values = ["left", { say = ["right", "[the] other"], value = "right", paths = { a = "B" } }]
+[slots.level]
+type = "number"
+min = -3
+max = 9
+[slots.oven]
+type = "temperature"
+min = 50
+max = 250
+unit = "celsius"
+[entities.contact]
+[frame]
+before = ["please"]
+[[intents]]
+name = "a.b"
+about = "Do"
+templates = ["<on> the [{side}] lamp to {level}", "bake at {oven}"]
+short = ["{level}"]
+required = ["level"]
+ask = { level = "?" }
+answers = { level = ["to {level}"] }
+vss = "A.{side.a}.B"
+confirm = true
+examples = ["put [three](level) on"]
+"#;
+
+proptest::proptest! {
+    #[test]
+    fn no_damage_breaks_the_reader(
+        at in 0_usize..900,
+        cut in 0_usize..12,
+        put in "[a-c\\[\\](){}<>|\"'=.,:0-9\n -]{0,8}",
+    ) {
+        let at = at.min(WHOLE.len());
+        let end = (at + cut).min(WHOLE.len());
+        let text = format!("{}{put}{}", &WHOLE[..at], &WHOLE[end..]);
+        if let Err(error) = load::load(&Text(text), None) {
+            proptest::prop_assert!(!error.problem.is_empty() && !error.mend.is_empty());
+        }
+    }
+}
+
+#[test]
 fn every_type_can_be_a_slot() {
     let text = r#"
 name = "x"
