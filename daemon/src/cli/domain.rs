@@ -37,6 +37,8 @@ enum Action {
     Test(test::Arguments),
     /// List the domains that are configured and those that are built in.
     List,
+    /// Train the adapter of a domain from its templates and examples.
+    Build(super::train::TrainArguments),
     /// Print sentences with their intents and slots: the columns text, intent, slots.
     Sample {
         /// Folder of the domain, or the name of a built-in one.
@@ -114,6 +116,7 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Action::Build(arguments) => super::train::train(common, arguments),
         Action::Convert(arguments) => convert::execute(common, arguments),
     }
 }

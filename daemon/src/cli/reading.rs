@@ -167,6 +167,8 @@ mod tests {
             missing: Vec::new(),
             prompt: None,
             text: String::new(),
+            follows: None,
+            confirm: None,
         }
     }
 

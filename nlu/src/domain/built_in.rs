@@ -18,7 +18,7 @@ macro_rules! files {
 
 static CAR: Embedded = files!(
     "car": "domain.toml", "climate.toml", "body.toml", "media.toml", "phone.toml", "navigation.toml", "driving.toml",
-    "dialogue.toml", "tests.toml"
+    "dialogue.toml", "devices.toml", "tests.toml"
 );
 static HOME: Embedded = files!("home": "domain.toml", "tests.toml");
 static CHARGING: Embedded = files!("charging": "domain.toml", "tests.toml");

@@ -9,6 +9,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
+use crate::dialogue::RawDevice;
 use crate::value::TemperatureUnit;
 
 /// One `.toml` file of a domain.
@@ -29,6 +30,8 @@ pub(crate) struct File {
     pub rules: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub frame: Frame,
+    #[serde(default)]
+    pub devices: Vec<Spanned<RawDevice>>,
     #[serde(default)]
     pub intents: Vec<Spanned<Intent>>,
 }

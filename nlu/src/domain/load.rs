@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::compile::{Compiled, compile};
 use super::error::{DomainError, Place, Places, line_at};
@@ -13,6 +14,7 @@ use super::resolve::Rules;
 use super::slot::builtin;
 use super::{Domain, Example, IntentSpec, Reach, SlotKind, Template};
 use crate::builtin::Builtin;
+use crate::dialogue::{Device, RawDevice};
 use crate::locale::Locale;
 use crate::template::{self, Expr};
 use crate::value::SlotValue;
@@ -97,6 +99,7 @@ struct Draft {
     before: Vec<(Expr, Place)>,
     after: Vec<(Expr, Place)>,
     intents: Vec<(IntentSpec, Places)>,
+    devices: Vec<(RawDevice, Place)>,
     seen: BTreeSet<PathBuf>,
 }
 
@@ -219,6 +222,10 @@ impl Draft {
             .extend(reading.templates(&file.frame.after, "frame.after")?);
         for intent in &file.intents {
             self.intent(&reading, intent)?;
+        }
+        for device in &file.devices {
+            let place = reading.at(device, "devices");
+            self.devices.push((device.get_ref().clone(), place));
         }
         for included in &file.include {
             self.file(source, included.get_ref(), &reading.at(included, "include"))?;
@@ -344,6 +351,7 @@ impl Draft {
             confirm: question(&raw.confirm, &raw.about),
             examples,
             slots: BTreeMap::new(),
+            place: place.clone(),
         };
         let fields = places(reading, raw, &field);
         let places = Places {
@@ -419,12 +427,16 @@ impl Draft {
             settle(&mut kinds, locale);
         }
         let compiled: Compiled = compile(&intents, &kinds, &rule_exprs, &frame);
+        let devices = devices(&self.devices, &intents)?;
+        let follow_ups = intents.iter().map(|_| OnceLock::new()).collect();
         Ok(Domain {
             name,
             kinds,
             intents,
             rules: rule_exprs,
             compiled,
+            devices,
+            follow_ups,
         })
     }
 }
@@ -455,6 +467,18 @@ fn places(reading: &Reading, raw: &file::Intent, intent: &str) -> BTreeMap<Strin
         (key, reading.at(text, format!("{intent}.{field}")))
     })
     .collect()
+}
+
+/// Devices with the numbers of their intents.
+fn devices(raw: &[(RawDevice, Place)], intents: &[IntentSpec]) -> Result<Vec<Device>, DomainError> {
+    let number = |name: &str| intents.iter().position(|intent| intent.name == name);
+    let device = |(device, place): &(RawDevice, Place)| {
+        device.resolve(number).map_err(|name| {
+            let problem = format!("the device names '{name}', which is no intent");
+            place.error(problem, "name an intent of this domain, or take it away")
+        })
+    };
+    raw.iter().map(device).collect()
 }
 
 /// Builtins used by their own name become kinds like all others.

@@ -31,6 +31,11 @@
 //! before = ["please"]
 //! after = ["please", "thank you"]
 //!
+//! [[devices]]                           # what "it" means after one of these, and what else can be done with it:
+//! more = "climate.increase_fan"         # on, off, open, close, more, less
+//! less = "climate.decrease_fan"
+//! also = ["climate.set_fan"]
+//!
 //! [[intents]]
 //! name = "climate.set_fan"
 //! templates = ["<set> [the] fan [speed] [to {fan_level}]"]   # always listened for
@@ -58,10 +63,10 @@ pub mod trial;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 pub use built_in::built_in_names;
-pub(crate) use compile::{Compiled, Symbol};
+pub(crate) use compile::{Compiled, Layer, Symbol, add, plain_words};
 pub use error::DomainError;
 pub(crate) use error::Place;
 pub use example::Example;
@@ -69,6 +74,7 @@ pub use phrasebook::Phrasebook;
 pub use starter::{is_domain_name, starter};
 
 use crate::builtin::Builtin;
+use crate::dialogue::{self, Device};
 use crate::locale::Locale;
 use crate::template::Expr;
 use crate::value::Entities;
@@ -132,6 +138,7 @@ pub struct IntentSpec {
     pub examples: Vec<Example>,
     /// Slot names and their types.
     pub slots: BTreeMap<String, String>,
+    pub(crate) place: Place,
 }
 
 impl IntentSpec {
@@ -152,6 +159,9 @@ pub struct Domain {
     intents: Vec<IntentSpec>,
     rules: BTreeMap<String, Expr>,
     compiled: Compiled,
+    devices: Vec<Device>,
+    /// What may follow each intent; made when it is first needed.
+    follow_ups: Vec<OnceLock<Layer>>,
 }
 
 static CAR_DOMAIN: LazyLock<Result<Arc<Domain>, DomainError>> =
@@ -225,6 +235,20 @@ impl Domain {
 
     pub(crate) fn compiled(&self) -> &Compiled {
         &self.compiled
+    }
+
+    /// What may follow an intent, by its number.
+    pub(crate) fn follow_up(&self, number: usize) -> &Layer {
+        let make = || {
+            let spec = &self.intents[number];
+            dialogue::layer(spec, self.device_of(number), |kind| self.kind(kind))
+        };
+        self.follow_ups[number].get_or_init(make)
+    }
+
+    /// The device that an intent, by its number, is about.
+    pub(crate) fn device_of(&self, number: usize) -> Option<&Device> {
+        self.devices.iter().find(|device| device.concerns(number))
     }
 
     pub(crate) fn intent_number(&self, name: &str) -> Option<usize> {

@@ -109,6 +109,11 @@ impl Tensors {
         remark.ok_or_else(|| bad(&self.path, format!("has no remark `{name}`")))
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.header.contains_key(name)
+    }
+
     /// A tensor of halves or floats of this shape, as finite floats.
     ///
     /// # Errors
