@@ -89,12 +89,8 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             samples,
             extra,
         } => {
-            let report = check(
-                &load(common, dir)?,
-                &extra.entities()?,
-                extra.seed,
-                *samples,
-            );
+            let domain = load(common, dir)?;
+            let report = check(&domain, &extra.entities()?, extra.seed, *samples);
             show(common, &report)
         }
         Action::Test(arguments) => test::execute(common, arguments),
@@ -106,7 +102,8 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             extra,
         } => {
             tell!("text\tintent\tslots{}", if *spans { "\tspans" } else { "" });
-            for sample in sample(&load(common, dir)?, &extra.entities()?, extra.seed, *count) {
+            let domain = load(common, dir)?;
+            for sample in sample(&domain, &extra.entities()?, extra.seed, *count) {
                 let where_said = match spans {
                     true => format!("\t{}", json!(sample.spans)),
                     false => String::new(),
