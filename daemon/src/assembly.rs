@@ -1,5 +1,6 @@
 //! From settings to parts: domains, mind, ears.
 
+use crate::catalogue;
 use crate::config::{PrecisionChoice, Settings};
 use crate::conversation::{Manners, samples};
 use crate::ears::{Ears, EarsError, find_bundle};
@@ -33,14 +34,7 @@ pub enum MindError {
 /// # Errors
 /// [`DomainError`] names the file and the field.
 pub fn domains(settings: &Settings) -> Result<Vec<Arc<Domain>>, DomainError> {
-    let mut domains = Vec::new();
-    if settings.domains.car {
-        domains.push(Domain::car()?);
-    }
-    for dir in &settings.domains.dirs {
-        domains.push(Arc::new(Domain::load(dir)?));
-    }
-    Ok(domains)
+    catalogue::load(&settings.domains)
 }
 
 /// Folder of the bundle that reads what no template says: the configured one, else the one beside the speech bundle if there is

@@ -37,9 +37,12 @@ pub enum Refusal {
     },
     /// No such domain.
     #[error(
-        "there is no domain \"{0}\": see the property Domains and the configuration's domains.dirs"
+        "there is no domain \"{0}\": put its folder into one of the configuration's domains.dirs, or see `vocar domain list`"
     )]
     UnknownDomain(String),
+    /// A domain cannot be loaded; the text names file, line, field and mend.
+    #[error("{0}")]
+    InvalidDomain(String),
     /// No such entity list.
     #[error("{0}")]
     UnknownList(String),

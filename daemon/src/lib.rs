@@ -7,6 +7,8 @@ pub mod adapters;
 pub mod assembly;
 pub mod bridge;
 pub mod bus;
+pub mod calendar;
+pub mod catalogue;
 pub mod cli;
 pub mod command;
 pub mod config;

@@ -1,6 +1,7 @@
 //! Words to commands, with the conversations around them: one for each seat, so that what one passenger is asked, no other
 //! answers.
 
+use crate::calendar;
 use crate::conversation::{Conversation, Manners, Moment, Outcome, Said};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,8 +72,10 @@ impl Mind {
     /// A mind with these domains and no conversation going on, which asks about commands below a confidence (0: never).
     #[must_use]
     pub fn new(domains: Vec<Arc<Domain>>, confirm_below: f32) -> Self {
+        let mut understander = Understander::new(domains);
+        understander.set_calendar(calendar::today);
         Self {
-            understander: Understander::new(domains),
+            understander,
             adapters: Vec::new(),
             manners: Manners {
                 confirm_below,
@@ -119,12 +122,25 @@ impl Mind {
             .collect()
     }
 
+    /// Whether there is such a domain, enabled or not.
+    #[must_use]
+    pub fn knows(&self, domain: &str) -> bool {
+        self.understander
+            .domains()
+            .any(|(known, _)| known.name() == domain)
+    }
+
     /// Switches a domain.
     ///
     /// # Errors
     /// [`UnknownName`].
     pub fn switch(&mut self, domain: &str, on: bool) -> Result<(), UnknownName> {
         self.understander.set_enabled(domain, on)
+    }
+
+    /// Takes a domain in, enabled, in the place of one of the same name if there is one.
+    pub fn put(&mut self, domain: Arc<Domain>) {
+        self.understander.put(domain);
     }
 
     /// Replaces the values of an entity list.

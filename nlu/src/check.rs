@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::calendar::Date;
 use crate::domain::{Domain, Reach};
 use crate::sample::{Sample, Spans, sample_within};
 use crate::understand::{Context, Understander};
@@ -58,7 +59,9 @@ pub fn check(domain: &Arc<Domain>, entities: &Entities, seed: u64, samples: usiz
         ..Context::addressed()
     };
     let widest = understander.graph(&asking);
-    let conflicts = sample_within(domain, entities, Reach::Dialogue, seed, samples)
+    let today = Date::today_utc();
+    understander.set_today(Some(today));
+    let conflicts = sample_within(domain, entities, Reach::Dialogue, today, seed, samples)
         .into_iter()
         .filter_map(|meant| conflict(&understander, &asking, meant))
         .collect();

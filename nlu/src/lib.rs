@@ -7,12 +7,15 @@
 pub mod adapter;
 pub mod automaton;
 pub mod builtin;
+pub mod calendar;
 pub mod check;
+pub mod convert;
 pub mod dialogue;
 pub mod domain;
 pub mod encoder;
 pub mod graph;
 pub mod lessons;
+pub mod locale;
 pub mod random;
 pub mod sample;
 pub mod template;
@@ -21,10 +24,12 @@ pub mod value;
 pub mod words;
 
 pub use adapter::{Adapter, AdapterError, AdapterStore};
+pub use calendar::Date;
 pub use check::{Report, check};
 pub use domain::{Domain, DomainError};
 pub use encoder::{Encoder, EncoderError};
 pub use graph::{SentenceArc, SentenceGraph};
+pub use locale::Locale;
 pub use sample::{Sample, sample};
 pub use understand::{Choice, Context, Follows, Intent, Last, Pending, Understander, UnknownName};
 pub use value::{Entities, EntityValue, SlotValue, TemperatureUnit};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::builtin::{Builtin, Saying, digits};
+use crate::builtin::{Builtin, Saying, digits, spelling};
+use crate::calendar::Date;
 use crate::domain::{Domain, IntentSpec, Reach, SlotKind, Template};
 use crate::random::Random;
 use crate::template::Expr;
@@ -30,16 +31,17 @@ pub type Spans = BTreeMap<String, (usize, usize)>;
 
 /// `n` random sentences that count at an open microphone: uniform over intents, then over their templates, then over
 /// the choices and slot values in the template. The same seed gives the same sentences. Templates whose entity lists
-/// are empty in `entities` are passed over.
+/// are empty in `entities` are passed over. Days are what they are today in Greenwich.
 pub fn sample(domain: &Domain, entities: &Entities, seed: u64, n: usize) -> Vec<Sample> {
-    sample_within(domain, entities, Reach::Always, seed, n)
+    sample_within(domain, entities, Reach::Always, Date::today_utc(), seed, n)
 }
 
-/// As [`sample`], with templates of a wider reach as well.
+/// As [`sample`], with templates of a wider reach as well and on another day.
 pub fn sample_within(
     domain: &Domain,
     entities: &Entities,
     widest: Reach,
+    today: Date,
     seed: u64,
     n: usize,
 ) -> Vec<Sample> {
@@ -65,6 +67,7 @@ pub fn sample_within(
     let mut speaker = Speaker {
         domain,
         entities,
+        today,
         random: Random::new(seed),
         sayings: HashMap::new(),
     };
@@ -102,6 +105,7 @@ pub(crate) fn sample_each<'a>(
     let mut speaker = Speaker {
         domain,
         entities,
+        today: Date::today_utc(),
         random: Random::new(seed),
         sayings: HashMap::new(),
     };
@@ -165,6 +169,7 @@ struct Sentence {
 struct Speaker<'a> {
     domain: &'a Domain,
     entities: &'a Entities,
+    today: Date,
     random: Random,
     /// Values of a slot type with their sayings, put together once.
     sayings: HashMap<String, Vec<Said>>,
@@ -200,13 +205,19 @@ impl Speaker<'_> {
 
     /// A random value of a slot type and one way to say it.
     fn value(&mut self, kind: &str) -> Option<Saying> {
-        if let Some(SlotKind::Builtin(Builtin::Digits { min, max })) = self.domain.kind(kind) {
-            return Some(digits::random(&mut self.random, *min, *max));
+        match self.domain.kind(kind) {
+            Some(SlotKind::Builtin(Builtin::Digits { min, max })) => {
+                return Some(digits::random(&mut self.random, *min, *max));
+            }
+            Some(SlotKind::Builtin(Builtin::Spelling { min, max })) => {
+                return Some(spelling::random(&mut self.random, *min, *max));
+            }
+            _ => {}
         }
         if !self.sayings.contains_key(kind) {
             self.sayings.insert(
                 kind.to_string(),
-                all_sayings(self.domain, self.entities, kind),
+                all_sayings(self.domain, self.entities, kind, self.today),
             );
         }
         let (value, ways) = self.random.pick(&self.sayings[kind])?;
@@ -214,12 +225,12 @@ impl Speaker<'_> {
     }
 }
 
-fn all_sayings(domain: &Domain, entities: &Entities, kind: &str) -> Vec<Said> {
+fn all_sayings(domain: &Domain, entities: &Entities, kind: &str, today: Date) -> Vec<Said> {
     match domain.kind(kind) {
         Some(SlotKind::Builtin(builtin)) => {
             let mut values: Vec<Said> = Vec::new();
             let mut index: HashMap<String, usize> = HashMap::new();
-            for (words, value) in builtin.sayings() {
+            for (words, value) in builtin.sayings(today) {
                 let at = *index.entry(format!("{value:?}")).or_insert_with(|| {
                     values.push((value, Vec::new()));
                     values.len() - 1

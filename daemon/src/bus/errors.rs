@@ -22,6 +22,8 @@ pub enum Error {
     PowerLimited(String),
     /// No such domain.
     UnknownDomain(String),
+    /// A domain cannot be loaded; the text names file, line, field and mend.
+    InvalidDomain(String),
     /// No such entity list.
     UnknownList(String),
     /// No such adapter, or it is not loaded.
@@ -50,6 +52,7 @@ impl From<Refusal> for Error {
             Refusal::Unavailable(_) => Self::Unavailable(text),
             Refusal::PowerLimited { .. } => Self::PowerLimited(text),
             Refusal::UnknownDomain(_) => Self::UnknownDomain(text),
+            Refusal::InvalidDomain(_) => Self::InvalidDomain(text),
             Refusal::UnknownList(_) => Self::UnknownList(text),
             Refusal::UnknownAdapter(_) => Self::UnknownAdapter(text),
             Refusal::BadAdapter(_) => Self::BadAdapter(text),

@@ -1,11 +1,16 @@
-//! `vocar domain check|sample DIR`.
+//! `vocar domain new|check|test|list|sample|convert`.
 
-use super::{Code, Common, Failure, Sayable, local};
+mod convert;
+mod list;
+mod new;
+mod test;
+
+use super::{Code, Common, Failure, Sayable};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vocar_nlu::{Domain, check, sample};
+use vocar_nlu::{Domain, Entities, Report, check, sample};
 
 /// Options of `domain`.
 #[derive(Debug, Args)]
@@ -16,9 +21,11 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Write a small domain to begin with: domain.toml and tests.toml.
+    New(new::Arguments),
     /// Load a domain, sample it, and report sentences that mean something else than they should.
     Check {
-        /// Folder of the domain, or `car` for the built-in one.
+        /// Folder of the domain, or the name of a built-in one.
         dir: PathBuf,
         /// Sentences to try.
         #[arg(long, default_value_t = 2000)]
@@ -26,11 +33,15 @@ enum Action {
         #[command(flatten)]
         extra: Extra,
     },
+    /// Try the sentences of a domain's tests.toml; the exit code is 1 when one means something else than it should.
+    Test(test::Arguments),
+    /// List the domains that are configured and those that are built in.
+    List,
     /// Train the adapter of a domain from its templates and examples.
     Build(super::train::TrainArguments),
     /// Print sentences with their intents and slots: the columns text, intent, slots.
     Sample {
-        /// Folder of the domain, or `car` for the built-in one.
+        /// Folder of the domain, or the name of a built-in one.
         dir: PathBuf,
         /// How many sentences.
         #[arg(short = 'n', long, default_value_t = 100)]
@@ -41,6 +52,8 @@ enum Action {
         #[command(flatten)]
         extra: Extra,
     },
+    /// Make a domain of a Rhino context, of Home Assistant sentences or of a Snips dataset.
+    Convert(convert::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -53,26 +66,44 @@ struct Extra {
     seed: u64,
 }
 
-/// Checks or samples a domain.
+impl Extra {
+    fn entities(&self) -> Result<Entities, Failure> {
+        let sayable = Sayable {
+            domain: Vec::new(),
+            sentences: None,
+            entities: self.entities.clone(),
+        };
+        sayable.entities()
+    }
+}
+
+/// Does what is asked with domains.
 ///
 /// # Errors
-/// [`Code::Input`] for a malformed domain, [`Code::No`] when a check finds contradictions.
+/// [`Code::Input`] for a malformed domain, [`Code::No`] when a check finds contradictions or a test fails.
 pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
-    let (dir, extra) = match &arguments.action {
-        Action::Check { dir, extra, .. } | Action::Sample { dir, extra, .. } => (dir, extra),
-        Action::Build(arguments) => return super::train::train(common, arguments),
-    };
-    let sayable = Sayable {
-        domain: Vec::new(),
-        sentences: None,
-        entities: extra.entities.clone(),
-    };
-    let entities = sayable.entities()?;
-    let domain = load(common, dir)?;
     match &arguments.action {
-        Action::Sample { count, spans, .. } => {
+        Action::New(arguments) => new::execute(arguments),
+        Action::Check {
+            dir,
+            samples,
+            extra,
+        } => {
+            let domain = load(common, dir)?;
+            let report = check(&domain, &extra.entities()?, extra.seed, *samples);
+            show(common, &report)
+        }
+        Action::Test(arguments) => test::execute(common, arguments),
+        Action::List => list::execute(common),
+        Action::Sample {
+            dir,
+            count,
+            spans,
+            extra,
+        } => {
             tell!("text\tintent\tslots{}", if *spans { "\tspans" } else { "" });
-            for sample in sample(&domain, &entities, extra.seed, *count) {
+            let domain = load(common, dir)?;
+            for sample in sample(&domain, &extra.entities()?, extra.seed, *count) {
                 let where_said = match spans {
                     true => format!("\t{}", json!(sample.spans)),
                     false => String::new(),
@@ -82,62 +113,48 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Action::Build(_) => Ok(()),
-        Action::Check { samples, .. } => {
-            let report = check(&domain, &entities, extra.seed, *samples);
-            if common.json {
-                tell!("{}", json!(report));
-            } else {
-                tell!(
-                    "{}: {} intents, {} templates, {} with a VSS path; graph of {} nodes and {} arcs, {} words",
-                    report.domain,
-                    report.intents,
-                    report.templates,
-                    report.with_vss,
-                    report.nodes,
-                    report.arcs,
-                    report.words.len()
-                );
-                for conflict in &report.conflicts {
-                    let other = conflict
-                        .understood
-                        .as_ref()
-                        .map_or("nothing", |sample| sample.intent.as_str());
-                    tell!(
-                        "conflict: \"{}\" means {}, understood as {other}",
-                        conflict.meant.text,
-                        conflict.meant.intent
-                    );
-                }
-            }
-            if report.conflicts.is_empty() {
-                Ok(())
-            } else {
-                Err(Failure::no())
-            }
-        }
+        Action::Build(arguments) => super::train::train(common, arguments),
+        Action::Convert(arguments) => convert::execute(common, arguments),
     }
 }
 
+fn show(common: &Common, report: &Report) -> Result<(), Failure> {
+    if common.json {
+        tell!("{}", json!(report));
+    } else {
+        tell!(
+            "{}: {} intents, {} templates, {} with a VSS path; graph of {} nodes and {} arcs, {} words",
+            report.domain,
+            report.intents,
+            report.templates,
+            report.with_vss,
+            report.nodes,
+            report.arcs,
+            report.words.len()
+        );
+        for conflict in &report.conflicts {
+            let other = conflict
+                .understood
+                .as_ref()
+                .map_or("nothing", |sample| sample.intent.as_str());
+            tell!(
+                "conflict: \"{}\" means {}, understood as {other}",
+                conflict.meant.text,
+                conflict.meant.intent
+            );
+        }
+    }
+    if report.conflicts.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::no())
+    }
+}
+
+/// The domain in a folder, or the built-in one of that name, for the configured place.
 fn load(common: &Common, dir: &Path) -> Result<Arc<Domain>, Failure> {
-    let built_in = dir.as_os_str() == "car";
-    let domain = if built_in {
-        Vec::new()
-    } else {
-        vec![dir.to_path_buf()]
-    };
-    let sayable = Sayable {
-        domain,
-        sentences: None,
-        entities: None,
-    };
-    let settings = if built_in {
-        crate::config::Settings::default()
-    } else {
-        common.settings()?
-    };
-    local::domains(&settings, &sayable)?
-        .into_iter()
-        .next()
-        .ok_or_else(|| Failure::new(Code::Input, "no domain: give a folder, or `car`"))
+    let locale = common.settings()?.domains.locale();
+    Domain::find(dir, locale.as_ref())
+        .map(Arc::new)
+        .map_err(|error| Failure::new(Code::Input, error.to_string()))
 }

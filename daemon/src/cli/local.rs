@@ -3,6 +3,7 @@
 use super::{Code, Failure, Sayable};
 use crate::adapters;
 use crate::assembly;
+use crate::calendar;
 use crate::config::Settings;
 use crate::conversation::Manners;
 use crate::ears::EarsError;
@@ -25,7 +26,7 @@ pub fn domains(settings: &Settings, sayable: &Sayable) -> Result<Vec<Arc<Domain>
         sayable
             .domain
             .iter()
-            .map(|dir| Domain::load(dir).map(Arc::new))
+            .map(|dir| Domain::find(dir, settings.domains.locale().as_ref()).map(Arc::new))
             .collect()
     };
     loaded.map_err(|error| Failure::new(Code::Input, error.to_string()))
@@ -37,6 +38,7 @@ pub fn domains(settings: &Settings, sayable: &Sayable) -> Result<Vec<Arc<Domain>
 /// [`Code::Input`] for malformed domains or entities.
 pub fn understander(settings: &Settings, sayable: &Sayable) -> Result<Understander, Failure> {
     let mut understander = Understander::new(domains(settings, sayable)?);
+    understander.set_calendar(calendar::today);
     for (list, values) in sayable.entities()? {
         understander
             .set_entities(&list, &values)

@@ -82,7 +82,7 @@ impl Common {
 /// What can be said, in place of the configured domains.
 #[derive(Debug, Args)]
 pub struct Sayable {
-    /// Folder of a domain to use in place of the configured ones; may be repeated.
+    /// Folder or built-in name of a domain to use in place of the configured ones; may be repeated.
     #[arg(long, value_name = "DIR")]
     domain: Vec<PathBuf>,
     /// File with one sentence a line: exactly these can be said, none means anything.
@@ -132,7 +132,7 @@ enum Command {
     Hw(hw::Arguments),
     /// Check everything the service needs.
     Doctor,
-    /// Check a domain, or draw sentences from it.
+    /// Write, check, test, convert or list domains, or draw sentences from one.
     Domain(domain::Arguments),
     /// List, load, unload or pin the adapters of the service; train one, or correct it.
     Adapter(adapter::Arguments),

@@ -1,8 +1,10 @@
 //! Rules that types alone cannot state: ranges, and names that must not be empty.
 
-use super::{Audio, Settings};
+use super::{Audio, Domains, Settings};
 use std::path::Path;
 use vocar_hw::Profile;
+use vocar_nlu::Locale;
+use vocar_nlu::domain::built_in_names;
 
 /// One broken rule: which field, what is wrong with it, how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,7 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
     )?;
     seats(&settings.audio)?;
     reference(&settings.audio)?;
+    domains(&settings.domains)?;
     within(
         "adapters.memory_mb",
         settings.adapters.memory_mb,
@@ -130,6 +133,30 @@ fn reference(audio: &Audio) -> Result<(), Broken> {
         });
     }
     Ok(())
+}
+
+fn domains(domains: &Domains) -> Result<(), Broken> {
+    let known: Vec<&str> = built_in_names().collect();
+    if let Some(name) = domains
+        .built_in
+        .iter()
+        .find(|name| !known.contains(&name.as_str()))
+    {
+        return Err(Broken {
+            field: "domains.built_in",
+            message: format!(
+                "there is no built-in domain \"{name}\": use {}, or name a folder in domains.dirs",
+                known.join(", ")
+            ),
+        });
+    }
+    match domains.locale.parse::<Locale>() {
+        Err(error) if !domains.locale.is_empty() => Err(Broken {
+            field: "domains.locale",
+            message: format!("{error}, or leave it empty"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn adapters(field: &'static str, names: &[String]) -> Result<(), Broken> {

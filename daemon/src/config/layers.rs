@@ -11,8 +11,9 @@ const PREFIX: &str = "VOCAR";
 /// Stands between section and key in a variable's name.
 const SEPARATOR: &str = "__";
 /// Keys that hold lists; in the environment their items are separated by commas.
-const LISTS: [&str; 4] = [
+const LISTS: [&str; 5] = [
     "adapters.active",
+    "domains.built_in",
     "domains.dirs",
     "domains.disabled",
     "listen.wake_phrases",

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use vocar_nlu::Locale;
 
 /// The whole configuration, section by section.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -63,8 +64,12 @@ pub enum PrecisionChoice {
 pub struct Domains {
     /// Load the built-in car domain.
     pub car: bool,
-    /// Folders of further domains.
+    /// Further built-in domains to load.
+    pub built_in: Vec<String>,
+    /// Folders of further domains, and folders that hold such folders.
     pub dirs: Vec<PathBuf>,
+    /// Language and region, such as `en-US`; empty: what each domain says. Decides the scale of temperatures.
+    pub locale: String,
     /// Names of domains that start disabled.
     pub disabled: Vec<String>,
 }
@@ -73,9 +78,19 @@ impl Default for Domains {
     fn default() -> Self {
         Self {
             car: true,
+            built_in: Vec::new(),
             dirs: Vec::new(),
+            locale: String::new(),
             disabled: Vec::new(),
         }
+    }
+}
+
+impl Domains {
+    /// The place that is configured, if any. Settings have been checked when they were read.
+    #[must_use]
+    pub fn locale(&self) -> Option<Locale> {
+        self.locale.parse().ok()
     }
 }
 

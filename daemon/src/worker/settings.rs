@@ -2,13 +2,16 @@
 
 use super::{Shift, adapters, cabin, encoder, pipeline};
 use crate::assembly;
+use crate::catalogue;
 use crate::command::{InterpretOptions, Refusal};
 use crate::config::Settings;
 use crate::event::EventKind;
 use crate::hardware;
+use crate::mind::Mind;
 use crate::status::OK;
+use std::sync::Arc;
 use vocar_hw::Choice;
-use vocar_nlu::{EntityValue, Intent};
+use vocar_nlu::{Domain, DomainError, EntityValue, Intent};
 
 /// The longest text that is taken for a command, in bytes.
 const LONGEST_TEXT: usize = 1000;
@@ -76,12 +79,38 @@ impl Shift {
         Ok(())
     }
 
+    /// Switches a domain. What is switched on is read from its folder first, so that a domain that was added or changed
+    /// since is what counts; when it cannot be read, all stays as it was.
     pub(super) fn switch(&mut self, name: &str, on: bool) -> Result<(), Refusal> {
+        if on && let Some(domain) = self.fetch(name)? {
+            let put = |mind: &mut Mind| {
+                mind.put(Arc::new(domain));
+                Ok::<(), Refusal>(())
+            };
+            self.pipeline.change_mind(put)?;
+        }
         self.pipeline
             .change_mind(|mind| mind.switch(name, on))
             .map_err(|_| Refusal::UnknownDomain(name.to_owned()))?;
         self.publish();
         Ok(())
+    }
+
+    /// The domain of this name, if it is not in force as it stands in its folder.
+    fn fetch(&self, name: &str) -> Result<Option<Domain>, Refusal> {
+        let wrong = |error: DomainError| Refusal::InvalidDomain(error.to_string());
+        let mind = self.pipeline.mind();
+        if mind.enabled().iter().any(|enabled| enabled == name) {
+            return Ok(None);
+        }
+        let domains = &self.settings.domains;
+        // A built-in domain is the same as ever once it is known, and no broken folder stands in its way.
+        let built_in = catalogue::find_built_in(domains, name).map_err(wrong)?;
+        match catalogue::find_in_folders(domains, name) {
+            Ok(Some(domain)) => Ok(Some(domain)),
+            Err(error) if built_in.is_none() => Err(wrong(error)),
+            _ => Ok(built_in.filter(|_| !mind.knows(name))),
+        }
     }
 
     /// Uses other settings, all or nothing: the new parts are made before the old ones go.

@@ -1,4 +1,4 @@
-//! Digits to dial: "oh seven double nine", "plus four four".
+//! Digits to dial: "oh seven double nine", "plus four four", "plus forty four", "twenty one fifty".
 
 use super::follows;
 use crate::automaton::{Automaton, Builder};
@@ -11,13 +11,25 @@ const REPEATS: [(&str, usize); 2] = [("double", 2), ("triple", 3)];
 /// Most digits a number can have in the graph, whatever a domain asks for.
 pub const MOST: usize = 20;
 
-/// Word sequences of `min` to `max` digits with an optional leading "plus". "Double" counts as two digits.
+/// Word sequences of `min` to `max` digits with an optional leading "plus" and, after it, a country in tens. "Double" counts
+/// as two digits.
 pub(super) fn words(min: usize, max: usize) -> Automaton<String> {
     let max = max.min(MOST);
     let mut builder = Builder::default();
     let states: Vec<u32> = (0..=max).map(|_| builder.state()).collect();
     builder.arc(Builder::<String>::START, None, states[0]);
-    builder.arc(Builder::<String>::START, Some("plus".into()), states[0]);
+    let abroad = builder.state();
+    builder.arc(Builder::<String>::START, Some("plus".into()), abroad);
+    builder.arc(abroad, None, states[0]);
+    if let Some(country) = states.get(2) {
+        let tens = builder.state();
+        for value in (20..100).step_by(10) {
+            builder.arc(abroad, say_cardinal(value).pop(), tens);
+        }
+        for value in 1..10 {
+            builder.arc(tens, say_cardinal(value).pop(), *country);
+        }
+    }
     for (count, state) in states.iter().enumerate() {
         if count >= min.max(1) {
             builder.accept(*state, 0);
@@ -45,7 +57,7 @@ fn digit_words() -> impl Iterator<Item = String> {
 }
 
 fn digit(word: &str) -> Option<char> {
-    let value = if word == "oh" {
+    let value = if matches!(word, "oh" | "o" | "nought" | "nil") {
         Some(0)
     } else {
         small_value(word).filter(|value| *value < 10)
@@ -65,17 +77,32 @@ pub(super) fn read(words: &[String], at: usize, min: usize, max: usize) -> Vec<(
             .find_map(|(word, times)| follows(words, end, word).map(|_| *times))
             .unwrap_or(1);
         let place = if times > 1 { end + 1 } else { end };
-        let Some(digit) = words.get(place).and_then(|word| digit(word)) else {
+        if let Some(digit) = words.get(place).and_then(|word| digit(word)) {
+            number.extend(std::iter::repeat_n(digit, times));
+            (end, count) = (place + 1, count + times);
+        } else if let Some((after, pair)) = pair(words, place).filter(|_| times == 1) {
+            number.push_str(&pair);
+            (end, count) = (after, count + 2);
+        } else {
             break;
-        };
-        number.extend(std::iter::repeat_n(digit, times));
-        (end, count) = (place + 1, count + times);
+        }
         if (min..=max).contains(&count) {
             out.push((end, SlotValue::PhoneNumber(number.clone())));
         }
     }
     out.reverse();
     out
+}
+
+/// Two digits said as a number: "forty four", "fifteen", "twenty".
+fn pair(words: &[String], at: usize) -> Option<(usize, String)> {
+    let value = small_value(words.get(at)?).filter(|value| *value >= 10)?;
+    let unit = words
+        .get(at + 1)
+        .and_then(|word| small_value(word))
+        .filter(|unit| value >= 20 && (1..10).contains(unit));
+    let end = at + 1 + usize::from(unit.is_some());
+    Some((end, (value + unit.unwrap_or(0)).to_string()))
 }
 
 /// A random number of `min` to `max` digits and one way to say it.
@@ -117,6 +144,11 @@ mod tests {
             ("plus four four double seven", "+4477"),
             ("triple nine", "999"),
             ("nine one one", "911"),
+            ("plus forty four double seven", "+4477"),
+            ("plus forty nine one five one", "+49151"),
+            ("twenty one fifty oh five", "215005"),
+            ("double oh seven", "007"),
+            ("o four fifteen", "0415"),
         ] {
             let words = phrase(text);
             assert_eq!(
@@ -128,7 +160,27 @@ mod tests {
         assert!(read(&phrase("double"), 0, 3, 15).is_empty());
     }
 
+    #[test]
+    fn a_country_in_tens_is_heard() {
+        let graph = super::words(3, 15);
+        for text in [
+            "plus forty four double seven",
+            "plus four four double seven",
+        ] {
+            let words = phrase(text);
+            let ends = graph.prefixes(&words, 0);
+            assert!(ends.iter().any(|(end, _)| *end == words.len()), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn digits_in_pairs_are_read(pairs in prop::collection::vec(10_u32..100, 2..6)) {
+            let words: Vec<String> = pairs.iter().flat_map(|pair| say_cardinal(*pair)).collect();
+            let number: String = pairs.iter().map(u32::to_string).collect();
+            prop_assert_eq!(&read(&words, 0, 3, 15)[0], &(words.len(), SlotValue::PhoneNumber(number)));
+        }
+
         #[test]
         fn what_is_dialled_is_read(seed: u64) {
             let (words, value) = random(&mut Random::new(seed), 3, 15);

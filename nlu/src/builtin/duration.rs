@@ -16,10 +16,13 @@ const FIXED: [(&str, u32); 9] = [
     ("a minute", 60),
 ];
 
-const UNITS: [(&str, &str, u32, u32); 3] = [
+/// One, many, seconds, and the largest count that is listened for.
+const UNITS: [(&str, &str, u32, u32); 5] = [
     ("second", "seconds", 1, 59),
     ("minute", "minutes", 60, 90),
     ("hour", "hours", 3600, 24),
+    ("day", "days", 86_400, 0),
+    ("week", "weeks", 604_800, 0),
 ];
 
 fn value(seconds: u32) -> SlotValue {
@@ -104,6 +107,8 @@ mod tests {
             ("an hour and a half", 5400),
             ("two hours fifteen minutes and ten seconds", 8110),
             ("one hundred and twenty seconds", 120),
+            ("two days and three hours", 183_600),
+            ("one week", 604_800),
         ] {
             let words = phrase(text);
             assert!(

@@ -2,13 +2,17 @@
 //! read any of those sayings, and more, back into a typed value.
 
 pub mod clock;
+pub mod date;
 pub mod digits;
 pub mod duration;
 pub mod number;
+pub mod spelling;
 pub mod temperature;
 
 use crate::automaton::{Automaton, Builder};
+use crate::calendar::Date;
 use crate::value::SlotValue;
+pub use temperature::{Scale, Thermometer};
 
 /// One way to say one value: words and what they mean.
 pub type Saying = (Vec<String>, SlotValue);
@@ -18,28 +22,42 @@ pub type Saying = (Vec<String>, SlotValue);
 pub enum Builtin {
     /// A number from `min` to `max`; the graph holds every `step`-th, the reader takes any within the range.
     Number {
-        /// Smallest value.
+        /// Smallest value, at least -999999.
         min: f64,
         /// Largest value, at most 999999.
         max: f64,
         /// Distance of the values the recogniser listens for: whole, or 0.5 or 0.1.
         step: f64,
     },
-    /// A temperature as people set in a cabin: 10–32 °C by halves, 50–90 °F.
-    Temperature,
+    /// A temperature, unless the domain says otherwise as people set in a cabin.
+    Temperature(Thermometer),
     /// 0 to 100 percent, halves and quarters.
     Percent,
     /// Seconds, minutes, hours.
     Duration,
     /// A time of day.
     Time,
-    /// First to thirty-first.
-    Ordinal,
+    /// A day.
+    Date,
+    /// First, second and so on.
+    Ordinal {
+        /// Smallest, 1 or more.
+        min: u32,
+        /// Largest, at most 999.
+        max: u32,
+    },
     /// Digits to dial, `min` to `max` of them.
     Digits {
         /// Fewest digits.
         min: usize,
         /// Most digits, at most 20.
+        max: usize,
+    },
+    /// A name spelled letter by letter.
+    Spelling {
+        /// Fewest letters.
+        min: usize,
+        /// Most letters, at most 30.
         max: usize,
     },
 }
@@ -53,54 +71,68 @@ impl Builtin {
                 max: 100.0,
                 step: 1.0,
             },
-            "temperature" => Self::Temperature,
+            "decimal" => Self::Number {
+                min: 0.0,
+                max: 100.0,
+                step: 0.1,
+            },
+            "temperature" => Self::Temperature(Thermometer::cabin()),
             "percent" => Self::Percent,
             "duration" => Self::Duration,
             "time" => Self::Time,
-            "ordinal" => Self::Ordinal,
-            "digits" => Self::Digits { min: 3, max: 15 },
+            "date" => Self::Date,
+            "ordinal" => Self::Ordinal { min: 1, max: 31 },
+            "digits" | "phone_number" => Self::Digits { min: 3, max: 15 },
+            "spelling" => Self::Spelling { min: 2, max: 15 },
             _ => return None,
         })
     }
 
     /// Names of all builtins, for messages.
-    pub const NAMES: &str = "number, temperature, percent, duration, time, ordinal, digits";
+    pub const NAMES: &str = "number, decimal, ordinal, percent, temperature, duration, time, date, phone_number, digits, spelling";
 
-    /// Every value with every way the recogniser listens for. Digits have too many to list and give none.
-    pub fn sayings(&self) -> Vec<Saying> {
+    /// Every value with every way the recogniser listens for; days as they are meant on this day and without their year.
+    /// Digits and spelled names have too many to list and give none.
+    pub fn sayings(&self, today: Date) -> Vec<Saying> {
         match *self {
             Self::Number { min, max, step } => number::sayings(min, max, step),
-            Self::Temperature => temperature::sayings(),
+            Self::Temperature(thermometer) => thermometer.sayings(),
             Self::Percent => number::percent_sayings(),
             Self::Duration => duration::sayings(),
             Self::Time => clock::sayings(),
-            Self::Ordinal => number::ordinal_sayings(),
-            Self::Digits { .. } => Vec::new(),
+            Self::Date => date::sayings(today),
+            Self::Ordinal { min, max } => number::ordinal_sayings(min, max),
+            Self::Digits { .. } | Self::Spelling { .. } => Vec::new(),
         }
     }
 
     /// The word sequences the recogniser listens for.
     pub fn words(&self) -> Automaton<String> {
-        if let Self::Digits { min, max } = *self {
-            return digits::words(min, max);
+        match *self {
+            Self::Digits { min, max } => return digits::words(min, max),
+            Self::Spelling { min, max } => return spelling::words(min, max),
+            Self::Date => return date::words(),
+            _ => {}
         }
         let mut builder = Builder::default();
-        for (words, _) in self.sayings() {
+        for (words, _) in self.sayings(Date::today_utc()) {
             builder.sequence(words, 0);
         }
         builder.build()
     }
 
-    /// All readings that begin at `words[at]`: end position (exclusive) and value.
-    pub fn read(&self, words: &[String], at: usize) -> Vec<(usize, SlotValue)> {
+    /// All readings that begin at `words[at]` on a day: end position (exclusive) and value.
+    pub fn read(&self, words: &[String], at: usize, today: Date) -> Vec<(usize, SlotValue)> {
         match *self {
             Self::Number { min, max, .. } => number::read(words, at, min, max),
-            Self::Temperature => temperature::read(words, at),
+            Self::Temperature(thermometer) => thermometer.read(words, at),
             Self::Percent => number::read_percent(words, at),
             Self::Duration => duration::read(words, at),
             Self::Time => clock::read(words, at),
-            Self::Ordinal => number::read_ordinal(words, at),
+            Self::Date => date::read(words, at, today),
+            Self::Ordinal { min, max } => number::read_ordinal(words, at, min, max),
             Self::Digits { min, max } => digits::read(words, at, min, max),
+            Self::Spelling { min, max } => spelling::read(words, at, min, max),
         }
     }
 }
@@ -130,6 +162,7 @@ pub(crate) fn follows_any(words: &[String], at: usize, texts: &[&str]) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::TemperatureUnit;
     use proptest::prelude::*;
 
     fn all() -> Vec<Builtin> {
@@ -154,25 +187,40 @@ mod tests {
                 max: 20.0,
                 step: 0.5,
             },
-            Builtin::Temperature,
+            Builtin::Number {
+                min: -30.0,
+                max: 5.0,
+                step: 0.5,
+            },
+            Builtin::Temperature(Thermometer::cabin()),
+            Builtin::Temperature(Thermometer {
+                unsaid: Some(TemperatureUnit::Fahrenheit),
+                ..Thermometer::cabin()
+            }),
             Builtin::Percent,
             Builtin::Duration,
             Builtin::Time,
-            Builtin::Ordinal,
+            Builtin::Date,
+            Builtin::Ordinal { min: 1, max: 31 },
+            Builtin::Ordinal { min: 1, max: 120 },
             Builtin::Digits { min: 3, max: 15 },
+            Builtin::Spelling { min: 2, max: 10 },
         ]
+    }
+
+    /// A Wednesday.
+    fn today() -> Date {
+        Date::new(2026, 11, 25).unwrap()
     }
 
     #[test]
     fn every_saying_of_every_value_is_read_as_that_value() {
         for builtin in all() {
-            let sayings = builtin.sayings();
-            assert!(
-                matches!(builtin, Builtin::Digits { .. }) || sayings.len() > 20,
-                "{builtin:?} says too little"
-            );
+            let sayings = builtin.sayings(today());
+            let endless = matches!(builtin, Builtin::Digits { .. } | Builtin::Spelling { .. });
+            assert!(endless || sayings.len() > 20, "{builtin:?} says too little");
             for (words, value) in sayings {
-                let readings = builtin.read(&words, 0);
+                let readings = builtin.read(&words, 0, today());
                 let whole: Vec<_> = readings
                     .iter()
                     .filter(|(end, _)| *end == words.len())
@@ -194,10 +242,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_walk_through_the_recogniser_graph_is_read(
-            which in 0_usize..10,
+            which in 0_usize..16,
             turns in prop::collection::vec(0_usize..1000, 40),
         ) {
-            let builtin = all()[which];
+            let all = all();
+            let builtin = all[which % all.len()];
             let graph = builtin.words();
             let (mut state, mut words) = (0, Vec::new());
             for turn in turns {
@@ -210,16 +259,16 @@ mod tests {
                 state = *to;
             }
             prop_assume!(!graph.state(state).labels.is_empty());
-            let readings = builtin.read(&words, 0);
+            let readings = builtin.read(&words, 0, today());
             prop_assert!(readings.iter().any(|(end, _)| *end == words.len()), "{:?} {:?}", builtin, words);
         }
 
         #[test]
         fn no_words_break_a_reader(words in prop::collection::vec(
-            "one|two|twenty|hundred|thousand|and|a|half|point|oh|past|quarter|to|minutes|hour|degrees|plus|double", 0..9)) {
+            "one|two|twenty|hundred|thousand|and|a|half|point|oh|past|quarter|to|minutes|hour|degrees|plus|minus|double|the|third|of|may|next|friday|in|week|from|now|x|ray|as|for|bravo", 0..9)) {
             for builtin in all() {
                 for at in 0..=words.len() {
-                    for (end, _) in builtin.read(&words, at) {
+                    for (end, _) in builtin.read(&words, at, today()) {
                         prop_assert!(end > at && end <= words.len());
                     }
                 }

@@ -220,7 +220,13 @@ pub fn read_decimal(words: &[String], at: usize) -> Vec<(usize, f64)> {
     for (end, whole) in read_cardinal(words, at) {
         let whole = f64::from(whole);
         out.push((end, whole));
-        out.extend(follows(words, end, "and a half").map(|end| (end, whole + 0.5)));
+        for (part, value) in [
+            ("and a half", 0.5),
+            ("and a quarter", 0.25),
+            ("and three quarters", 0.75),
+        ] {
+            out.extend(follows(words, end, part).map(|end| (end, whole + value)));
+        }
         if let Some(mut end) = follows(words, end, "point") {
             let (mut value, mut weight) = (whole, 10.0);
             while let Some(digit) = words
@@ -238,8 +244,29 @@ pub fn read_decimal(words: &[String], at: usize) -> Vec<(usize, f64)> {
     out
 }
 
-/// All ways to say a number given to a tenth.
+/// Words that make a number one below nought.
+const BELOW_NOUGHT: [&str; 2] = ["minus", "negative"];
+
+/// As [`read_decimal`], below nought too: "minus four and a half".
+pub fn read_signed(words: &[String], at: usize) -> Vec<(usize, f64)> {
+    match super::follows_any(words, at, &BELOW_NOUGHT) {
+        Some(place) => read_decimal(words, place)
+            .into_iter()
+            .filter(|(_, value)| *value > 0.0)
+            .map(|(end, value)| (end, -value))
+            .collect(),
+        None => read_decimal(words, at),
+    }
+}
+
+/// All ways to say a number given to a tenth; below nought it begins with "minus".
 pub fn decimal_sayings(value: f64) -> Vec<Vec<String>> {
+    if value < 0.0 {
+        let ways = decimal_sayings(-value).into_iter();
+        return ways
+            .map(|way| [phrase(BELOW_NOUGHT[0]), way].concat())
+            .collect();
+    }
     let tenths = (value * 10.0).round() as u32;
     let (whole, tenth) = (tenths / 10, tenths % 10);
     let mut ways = cardinal_sayings(whole);
@@ -280,7 +307,7 @@ pub(super) fn sayings(min: f64, max: f64, step: f64) -> Vec<Saying> {
 
 /// Readings of a number within a range.
 pub(super) fn read(words: &[String], at: usize, min: f64, max: f64) -> Vec<(usize, SlotValue)> {
-    let within = read_decimal(words, at)
+    let within = read_signed(words, at)
         .into_iter()
         .filter(|(_, value)| (min..=max).contains(value));
     within
@@ -333,25 +360,47 @@ pub(super) fn read_percent(words: &[String], at: usize) -> Vec<(usize, SlotValue
     out
 }
 
-/// Sayings of the ordinals first to thirty-first.
-pub(super) fn ordinal_sayings() -> Vec<Saying> {
-    (1..=31)
-        .map(|value| {
-            let mut words = say_cardinal(value);
-            if let Some(last) = words.last_mut() {
-                *last = ordinal_word(last).unwrap_or_default();
-            }
-            (words, SlotValue::Number(f64::from(value)))
-        })
+fn say_ordinal(value: u32) -> Vec<String> {
+    let mut words = say_cardinal(value);
+    if let Some(last) = words.last_mut() {
+        *last = match last.as_str() {
+            "hundred" => "hundredth".into(),
+            word => ordinal_word(word).unwrap_or_default(),
+        };
+    }
+    words
+}
+
+/// Sayings of the ordinals from `min` to `max`.
+pub(super) fn ordinal_sayings(min: u32, max: u32) -> Vec<Saying> {
+    (min..=max)
+        .map(|value| (say_ordinal(value), SlotValue::Number(f64::from(value))))
         .collect()
 }
 
-/// Readings of an ordinal.
-pub(super) fn read_ordinal(words: &[String], at: usize) -> Vec<(usize, SlotValue)> {
-    let hits = ordinal_sayings()
-        .into_iter()
-        .filter(|(say, _)| words[at..].starts_with(say));
-    hits.map(|(say, value)| (at + say.len(), value)).collect()
+/// Readings of an ordinal within a range, with and without "and" after hundreds.
+pub(super) fn read_ordinal(
+    words: &[String],
+    at: usize,
+    min: u32,
+    max: u32,
+) -> Vec<(usize, SlotValue)> {
+    let said = &words[at.min(words.len())..];
+    let mut out = Vec::new();
+    for value in min..=max {
+        let plain = say_ordinal(value);
+        let mut with_and = plain.clone();
+        if value > 100 && !value.is_multiple_of(100) {
+            with_and.insert(2, "and".into());
+        }
+        if let Some(way) = [plain, with_and]
+            .into_iter()
+            .find(|way| said.starts_with(way))
+        {
+            out.push((at + way.len(), SlotValue::Number(f64::from(value))));
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -369,6 +418,7 @@ mod tests {
             ("twenty one and a half", 21.5),
             ("two thousand and six", 2006.0),
             ("zero", 0.0),
+            ("two and three quarters", 2.75),
         ] {
             let words = phrase(text);
             assert!(
@@ -387,10 +437,10 @@ mod tests {
         }
 
         #[test]
-        fn tenths_survive_being_said(tenths in 0_u32..9990) {
+        fn tenths_survive_being_said(tenths in -9990_i32..9990) {
             let value = f64::from(tenths) / 10.0;
             for words in decimal_sayings(value) {
-                prop_assert!(read_decimal(&words, 0).contains(&(words.len(), value)), "{:?}", words);
+                prop_assert!(read_signed(&words, 0).contains(&(words.len(), value)), "{:?}", words);
             }
         }
     }

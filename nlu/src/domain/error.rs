@@ -1,5 +1,6 @@
 //! What is wrong with a domain, where, and what to do about it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A domain that cannot be used, with everything needed to mend it.
@@ -42,6 +43,21 @@ impl Place {
             problem: problem.into(),
             mend: mend.into(),
         }
+    }
+}
+
+/// Where an intent and its fields stand.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub whole: Place,
+    /// By field, such as `vss` or `ask.level`.
+    pub fields: BTreeMap<String, Place>,
+}
+
+impl Places {
+    /// The place of a field; of the whole intent when the field is nowhere.
+    pub(crate) fn of(&self, field: &str) -> &Place {
+        self.fields.get(field).unwrap_or(&self.whole)
     }
 }
 

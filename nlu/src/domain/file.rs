@@ -10,12 +10,14 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
 use crate::dialogue::RawDevice;
+use crate::value::TemperatureUnit;
 
 /// One `.toml` file of a domain.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
     pub name: Option<String>,
+    pub locale: Option<Spanned<String>>,
     #[serde(default)]
     pub include: Vec<Spanned<String>>,
     #[serde(default)]
@@ -98,6 +100,8 @@ pub(crate) struct Slot {
     pub min: Option<f64>,
     pub max: Option<f64>,
     pub step: Option<f64>,
+    /// Scale of a range of temperatures.
+    pub unit: Option<TemperatureUnit>,
 }
 
 /// An intent.
@@ -114,14 +118,14 @@ pub(crate) struct Intent {
     #[serde(default)]
     pub context: ContextKind,
     #[serde(default)]
-    pub required: Vec<String>,
+    pub required: Vec<Spanned<String>>,
     #[serde(default)]
-    pub ask: BTreeMap<String, String>,
+    pub ask: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub answers: BTreeMap<String, Vec<Spanned<String>>>,
-    pub vss: Option<String>,
+    pub vss: Option<Spanned<String>>,
     /// Where it goes instead of to a VSS signal.
-    pub target: Option<String>,
+    pub target: Option<Spanned<String>>,
     /// Sentences with their slots marked, to learn from.
     #[serde(default)]
     pub examples: Vec<Spanned<String>>,

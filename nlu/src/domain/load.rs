@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::compile::{Compiled, compile};
-use super::error::{DomainError, Place, line_at};
+use super::error::{DomainError, Place, Places, line_at};
 use super::example;
+use super::extent::Extent;
 use super::file::{self, Confirm, ContextKind, File, ListKind};
 use super::phrasebook::{Paths, Phrasebook, Value, expand};
 use super::resolve::Rules;
+use super::slot::builtin;
 use super::{Domain, Example, IntentSpec, Reach, SlotKind, Template};
 use crate::builtin::Builtin;
 use crate::dialogue::{Device, RawDevice};
+use crate::locale::Locale;
 use crate::template::{self, Expr};
 use crate::value::SlotValue;
 
@@ -62,9 +65,12 @@ impl Source for Embedded {
     }
 }
 
-/// Loads, checks and compiles a domain.
-pub(crate) fn load(source: &dyn Source) -> Result<Domain, DomainError> {
-    let mut draft = Draft::default();
+/// Loads, checks and compiles a domain for a place, or for the place that the domain names.
+pub(crate) fn load(source: &dyn Source, locale: Option<&Locale>) -> Result<Domain, DomainError> {
+    let mut draft = Draft {
+        locale: locale.cloned(),
+        ..Draft::default()
+    };
     let defaults = Embedded {
         root: "(defaults)",
         files: &[(MAIN, include_str!("lists.toml"))],
@@ -86,12 +92,13 @@ fn whole(file: PathBuf) -> Place {
 #[derive(Default)]
 struct Draft {
     name: Option<String>,
+    locale: Option<Locale>,
     kinds: BTreeMap<String, SlotKind>,
     defaults: BTreeSet<String>,
     rules: BTreeMap<String, (Expr, Place)>,
     before: Vec<(Expr, Place)>,
     after: Vec<(Expr, Place)>,
-    intents: Vec<(IntentSpec, Place)>,
+    intents: Vec<(IntentSpec, Places)>,
     devices: Vec<(RawDevice, Place)>,
     seen: BTreeSet<PathBuf>,
 }
@@ -191,6 +198,12 @@ impl Draft {
         let reading = Reading { file: path, text };
         if file.name.is_some() {
             self.name = file.name.clone();
+        }
+        if let Some(text) = &file.locale {
+            let place = reading.at(text, "locale");
+            let own = text.get_ref().parse::<Locale>();
+            let own = own.map_err(|error| place.error(error.to_string(), "or leave locale out"))?;
+            self.locale.get_or_insert(own);
         }
         self.kinds(&reading, &file)?;
         for (name, text) in &file.rules {
@@ -326,21 +339,46 @@ impl Draft {
             name: raw.name.clone(),
             about: raw.about.clone(),
             templates,
-            required: raw.required.clone(),
-            ask: raw.ask.clone(),
+            required: raw.required.iter().map(plain).collect(),
+            ask: raw
+                .ask
+                .iter()
+                .map(|(slot, text)| (slot.clone(), plain(text)))
+                .collect(),
             answers,
-            vss: raw.vss.clone(),
-            target: raw.target.clone(),
+            vss: raw.vss.as_ref().map(plain),
+            target: raw.target.as_ref().map(plain),
             confirm: question(&raw.confirm, &raw.about),
             examples,
             slots: BTreeMap::new(),
             place: place.clone(),
         };
-        self.intents.push((spec, place));
+        let fields = places(reading, raw, &field);
+        let places = Places {
+            whole: place,
+            fields,
+        };
+        self.intents.push((spec, places));
         Ok(())
     }
 
-    fn finish(self, main: PathBuf) -> Result<Domain, DomainError> {
+    /// Everything must be of a bearable length before anything walks through it.
+    fn check_extents(&self) -> Result<(), DomainError> {
+        let mut extent = Extent::new(&self.rules);
+        let intents = || self.intents.iter().map(|(intent, _)| intent);
+        let templates = intents().flat_map(|intent| &intent.templates);
+        let answers = intents().flat_map(|intent| intent.answers.values().flatten());
+        let frame = self.before.iter().chain(&self.after);
+        self.rules
+            .values()
+            .chain(frame)
+            .chain(answers)
+            .map(|(expr, place)| (expr, place))
+            .chain(templates.map(|template| (&template.expr, &template.place)))
+            .try_for_each(|(expr, place)| extent.check(expr, place))
+    }
+
+    fn finish(mut self, main: PathBuf) -> Result<Domain, DomainError> {
         let place = Place {
             file: main,
             line: None,
@@ -348,6 +386,7 @@ impl Draft {
         };
         let name = self
             .name
+            .take()
             .ok_or_else(|| place.error("the domain has no name", "add name = \"…\" at the top"))?;
         if self.intents.is_empty() {
             let place = Place {
@@ -359,6 +398,7 @@ impl Draft {
                 "add [[intents]] with a name and templates",
             ));
         }
+        self.check_extents()?;
         let rules = Rules {
             rules: &self.rules,
             kinds: &self.kinds,
@@ -375,14 +415,17 @@ impl Draft {
             .map(|(name, (expr, _))| (name.clone(), expr.clone()))
             .collect();
         let mut intents = Vec::new();
-        for (mut intent, place) in self.intents {
-            rules.check_intent(&mut intent, &place)?;
+        for (mut intent, places) in self.intents {
+            rules.check_intent(&mut intent, &places)?;
             intents.push(intent);
         }
         let frame = [self.before, self.after]
             .map(|side| side.into_iter().map(|(expr, _)| expr).collect::<Vec<_>>());
         let mut kinds = self.kinds;
         add_builtins(&mut kinds, &intents);
+        if let Some(locale) = &self.locale {
+            settle(&mut kinds, locale);
+        }
         let compiled: Compiled = compile(&intents, &kinds, &rule_exprs, &frame);
         let devices = devices(&self.devices, &intents)?;
         let follow_ups = intents.iter().map(|_| OnceLock::new()).collect();
@@ -396,6 +439,34 @@ impl Draft {
             follow_ups,
         })
     }
+}
+
+fn plain(text: &toml::Spanned<String>) -> String {
+    text.get_ref().clone()
+}
+
+/// Where the fields of an intent stand that are checked once all is known.
+fn places(reading: &Reading, raw: &file::Intent, intent: &str) -> BTreeMap<String, Place> {
+    let required = raw.required.iter().map(|slot| {
+        (
+            format!("required.{}", slot.get_ref()),
+            "required".into(),
+            slot,
+        )
+    });
+    let ask = raw.ask.iter().map(|(slot, text)| {
+        let field = format!("ask.{slot}");
+        (field.clone(), field, text)
+    });
+    let goals = [("vss", &raw.vss), ("target", &raw.target)];
+    let goals = goals
+        .into_iter()
+        .filter_map(|(field, text)| Some((field.into(), field.to_string(), text.as_ref()?)));
+    let all = required.chain(ask).chain(goals);
+    all.map(|(key, field, text): (String, String, _)| {
+        (key, reading.at(text, format!("{intent}.{field}")))
+    })
+    .collect()
 }
 
 /// Devices with the numbers of their intents.
@@ -415,6 +486,15 @@ fn add_builtins(kinds: &mut BTreeMap<String, SlotKind>, intents: &[IntentSpec]) 
     for kind in intents.iter().flat_map(|intent| intent.slots.values()) {
         if let (false, Some(builtin)) = (kinds.contains_key(kind), Builtin::named(kind)) {
             kinds.insert(kind.clone(), SlotKind::Builtin(builtin));
+        }
+    }
+}
+
+/// The place decides the scale of temperatures.
+fn settle(kinds: &mut BTreeMap<String, SlotKind>, locale: &Locale) {
+    for kind in kinds.values_mut() {
+        if let SlotKind::Builtin(Builtin::Temperature(thermometer)) = kind {
+            thermometer.unsaid = Some(locale.temperature_unit());
         }
     }
 }
@@ -486,45 +566,5 @@ fn question(confirm: &Confirm, about: &str) -> Option<String> {
         Confirm::Yes if about.is_empty() => Some("Are you sure?".into()),
         Confirm::Yes => Some(format!("{about}: are you sure?")),
         Confirm::Question(text) => Some(text.clone()),
-    }
-}
-
-fn builtin(slot: &file::Slot, place: &Place) -> Result<Builtin, DomainError> {
-    let ranged = |mend: &str| place.error("the range cannot be used", mend.to_string());
-    let builtin = Builtin::named(&slot.kind).ok_or_else(|| {
-        place.error(
-            format!("the type '{}' does not exist", slot.kind),
-            format!("use one of {}", Builtin::NAMES),
-        )
-    })?;
-    match builtin {
-        Builtin::Number { min, max, step } => {
-            let (min, max) = (slot.min.unwrap_or(min), slot.max.unwrap_or(max));
-            let step = slot.step.unwrap_or(step);
-            let sound = min >= 0.0
-                && max <= 999_999.0
-                && min <= max
-                && step >= 0.1
-                && (max - min) / step <= 2000.0;
-            if !sound {
-                return Err(ranged(
-                    "0 <= min <= max <= 999999, step at least 0.1, and at most 2000 steps",
-                ));
-            }
-            Ok(Builtin::Number { min, max, step })
-        }
-        Builtin::Digits { min, max } => {
-            let min = slot.min.map_or(min, |value| value as usize);
-            let max = slot.max.map_or(max, |value| value as usize);
-            if min == 0 || min > max || max > crate::builtin::digits::MOST {
-                return Err(ranged("1 <= min <= max <= 20"));
-            }
-            Ok(Builtin::Digits { min, max })
-        }
-        _ if slot.min.is_some() || slot.max.is_some() || slot.step.is_some() => Err(place.error(
-            format!("'{}' has no range", slot.kind),
-            "take min, max and step away",
-        )),
-        plain => Ok(plain),
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! ```toml
 //! name = "car"
+//! locale = "en-GB"                      # where it is used, unless the configuration says: decides the scale of temperatures
 //! include = ["climate.toml"]
 //!
 //! [rules]                               # reusable parts, used as <set>
@@ -13,6 +14,12 @@
 //! type = "number"
 //! min = 1
 //! max = 7
+//!
+//! [slots.fridge]
+//! type = "temperature"
+//! min = -20
+//! max = 10
+//! unit = "celsius"                      # of the range; and of what is said, where no locale decides
 //!
 //! [lists.mode]                          # a closed list; type is choice, zone, colour or number
 //! values = ["eco", { say = ["sport", "sporty"], value = "sport" }]
@@ -41,26 +48,34 @@
 //! examples = ["put [a bit more](fan_level) air on"]           # to learn from; not listened for as they stand
 //! ```
 
+mod built_in;
 mod compile;
 mod error;
 mod example;
+mod extent;
 mod file;
 mod load;
 mod phrasebook;
 mod resolve;
+mod slot;
+mod starter;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, OnceLock};
 
+pub use built_in::built_in_names;
 pub(crate) use compile::{Compiled, Layer, Symbol, add, plain_words};
 pub use error::DomainError;
 pub(crate) use error::Place;
 pub use example::Example;
 pub use phrasebook::Phrasebook;
+pub use starter::{is_domain_name, starter};
 
 use crate::builtin::Builtin;
 use crate::dialogue::{self, Device};
+use crate::locale::Locale;
 use crate::template::Expr;
 use crate::value::Entities;
 
@@ -149,40 +164,8 @@ pub struct Domain {
     follow_ups: Vec<OnceLock<Layer>>,
 }
 
-const CAR: &[(&str, &str)] = &[
-    ("domain.toml", include_str!("../../domains/car/domain.toml")),
-    (
-        "climate.toml",
-        include_str!("../../domains/car/climate.toml"),
-    ),
-    ("body.toml", include_str!("../../domains/car/body.toml")),
-    ("media.toml", include_str!("../../domains/car/media.toml")),
-    ("phone.toml", include_str!("../../domains/car/phone.toml")),
-    (
-        "navigation.toml",
-        include_str!("../../domains/car/navigation.toml"),
-    ),
-    (
-        "driving.toml",
-        include_str!("../../domains/car/driving.toml"),
-    ),
-    (
-        "dialogue.toml",
-        include_str!("../../domains/car/dialogue.toml"),
-    ),
-    (
-        "devices.toml",
-        include_str!("../../domains/car/devices.toml"),
-    ),
-];
-
-static CAR_DOMAIN: LazyLock<Result<Arc<Domain>, DomainError>> = LazyLock::new(|| {
-    load::load(&load::Embedded {
-        root: "(built-in car domain)",
-        files: CAR,
-    })
-    .map(Arc::new)
-});
+static CAR_DOMAIN: LazyLock<Result<Arc<Domain>, DomainError>> =
+    LazyLock::new(|| Domain::car_in(None).map(Arc::new));
 
 impl Domain {
     /// Loads the domain in a folder.
@@ -191,7 +174,15 @@ impl Domain {
     /// Missing or malformed files, unknown fields, templates that cannot be read, names that do not resolve. Each error
     /// names the file, the line, the field and the mend.
     pub fn load(folder: &Path) -> Result<Self, DomainError> {
-        load::load(&load::Folder(folder))
+        Self::load_in(folder, None)
+    }
+
+    /// As [`Self::load`], for a place, which goes before the one that the domain names.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_in(folder: &Path, locale: Option<&Locale>) -> Result<Self, DomainError> {
+        load::load(&load::Folder(folder), locale)
     }
 
     /// The built-in car domain.
@@ -200,6 +191,14 @@ impl Domain {
     /// None in a released build; tests load it.
     pub fn car() -> Result<Arc<Self>, DomainError> {
         CAR_DOMAIN.clone()
+    }
+
+    /// The built-in car domain for a place.
+    ///
+    /// # Errors
+    /// As [`Self::car`].
+    pub fn car_in(locale: Option<&Locale>) -> Result<Self, DomainError> {
+        built_in::car(locale)
     }
 
     /// The domain's name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{DomainError, Place};
+use super::error::{DomainError, Place, Places};
 use super::{IntentSpec, SlotKind};
 use crate::builtin::Builtin;
 use crate::template::Expr;
@@ -62,7 +62,7 @@ impl Rules<'_> {
     pub(super) fn check_intent(
         &self,
         intent: &mut IntentSpec,
-        place: &Place,
+        places: &Places,
     ) -> Result<(), DomainError> {
         let mut slots = BTreeMap::new();
         for template in &intent.templates {
@@ -77,6 +77,7 @@ impl Rules<'_> {
         }
         for (slot, answers) in &intent.answers {
             if !intent.required.contains(slot) {
+                let place = answers.first().map_or(&places.whole, |(_, place)| place);
                 let problem = format!("answers are given for '{slot}', which is not required");
                 return Err(place.error(problem, "name it in required = […]"));
             }
@@ -85,9 +86,10 @@ impl Rules<'_> {
                 self.slots_of(expr, place, &mut slots)?;
             }
         }
-        self.check_examples(intent, place, &mut slots)?;
+        self.check_examples(intent, &places.whole, &mut slots)?;
         for slot in &intent.required {
             if !slots.contains_key(slot) {
+                let place = places.of(&format!("required.{slot}"));
                 let problem = format!("the required slot '{slot}' is in no template");
                 return Err(place.error(problem, "put it in a template or take it out of required"));
             }
@@ -97,12 +99,12 @@ impl Rules<'_> {
             .keys()
             .find(|slot| !intent.required.contains(slot))
         {
-            return Err(place.error(
+            return Err(places.of(&format!("ask.{slot}")).error(
                 format!("ask has a question for '{slot}', which is not required"),
                 "name it in required = […]",
             ));
         }
-        check_targets(intent, &slots, place)?;
+        check_goals(intent, &slots, places)?;
         intent.slots = slots;
         Ok(())
     }
@@ -176,16 +178,18 @@ impl Rules<'_> {
 }
 
 /// An intent goes to one place, and the placeholders of that place must be slots of the intent.
-fn check_targets(
+fn check_goals(
     intent: &IntentSpec,
     slots: &BTreeMap<String, String>,
-    place: &Place,
+    places: &Places,
 ) -> Result<(), DomainError> {
     if intent.vss.is_some() && intent.target.is_some() {
+        let place = places.of("target");
         return Err(place.error("there is a vss and a target", "keep the one that is meant"));
     }
     for (field, path) in [("vss", &intent.vss), ("target", &intent.target)] {
-        check_placeholders(field, path.as_deref().unwrap_or_default(), slots, place)?;
+        let path = path.as_deref().unwrap_or_default();
+        check_placeholders(field, path, slots, places.of(field))?;
     }
     Ok(())
 }

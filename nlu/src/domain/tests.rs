@@ -94,32 +94,32 @@ fn every_mistake_is_named_with_its_place_and_its_mend() {
         ),
         (
             intent("templates = [\"go\"]\nrequired = [\"n\"]"),
-            Some(4),
-            "intents.a.b",
+            Some(7),
+            "intents.a.b.required",
             "in no template",
         ),
         (
             intent("templates = [\"go {n}\"]\nask = { n = \"?\" }"),
-            Some(4),
-            "intents.a.b",
+            Some(7),
+            "intents.a.b.ask.n",
             "not required",
         ),
         (
             intent("templates = [\"go {n}\"]\nvss = \"A.{m}\""),
-            Some(4),
-            "intents.a.b",
+            Some(7),
+            "intents.a.b.vss",
             "no template has the slot 'm'",
         ),
         (
             intent("templates = [\"go\"]\ntarget = \"A.{m}\""),
-            Some(4),
-            "intents.a.b",
+            Some(7),
+            "intents.a.b.target",
             "target uses '{m}'",
         ),
         (
             intent("templates = [\"go\"]\ntarget = \"x\"\nvss = \"A\""),
-            Some(4),
-            "intents.a.b",
+            Some(7),
+            "intents.a.b.target",
             "a vss and a target",
         ),
         (
@@ -195,6 +195,30 @@ fn every_mistake_is_named_with_its_place_and_its_mend() {
             "min <= max",
         ),
         (
+            intent("templates = [\"go\"]\n[slots.m]\ntype = \"temperature\"\nmin = 3"),
+            Some(7),
+            "slots.m",
+            "unit = \"celsius\"",
+        ),
+        (
+            intent("templates = [\"go\"]\n[slots.m]\ntype = \"percent\"\nunit = \"celsius\""),
+            Some(7),
+            "slots.m",
+            "no unit",
+        ),
+        (
+            intent("templates = [\"go\"]\n[slots.m]\ntype = \"spelling\"\nmax = 99"),
+            Some(7),
+            "slots.m",
+            "<= 30",
+        ),
+        (
+            "name = \"x\"\nlocale = \"english\"".into(),
+            Some(2),
+            "locale",
+            "no locale",
+        ),
+        (
             intent("templates = [\"go\"]\n[slots.m]\ntype = \"mood\""),
             Some(7),
             "slots.m",
@@ -268,6 +292,161 @@ fn an_intent_may_go_elsewhere_ask_first_and_be_learned_from_examples() {
     assert_eq!(domain.intents()[0].confirm.as_deref(), Some("Really?"));
     let plain = load(&[("domain.toml", GOOD)]).unwrap();
     assert_eq!(plain.intents()[0].confirm, None);
+}
+
+#[test]
+fn rules_that_stand_for_too_much_are_refused() {
+    let mut text = format!(
+        "{}[rules]\nr0 = \"a b\"\n",
+        intent("templates = [\"go <r30>\"]")
+    );
+    for n in 1..=30 {
+        text.push_str(&format!("r{n} = \"<r{0}> <r{0}>\"\n", n - 1));
+    }
+    let error = load(&[("domain.toml", &text)]).unwrap_err();
+    assert!(error.to_string().contains("longer than"), "{error}");
+    assert!(error.field.starts_with("rules.r"), "{error}");
+    let mut text = format!(
+        "{}[rules]\nr0 = \"a b\"\n",
+        intent("templates = [\"go <r99>\"]")
+    );
+    for n in 1..=99 {
+        text.push_str(&format!("r{n} = \"<r{}>\"\n", n - 1));
+    }
+    let error = load(&[("domain.toml", &text)]).unwrap_err();
+    assert!(error.to_string().contains("deep"), "{error}");
+}
+
+/// A file in memory.
+struct Text(String);
+
+impl load::Source for Text {
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        name.into()
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        match name {
+            load::MAIN => Ok(self.0.clone()),
+            _ => Err("is not there".into()),
+        }
+    }
+}
+
+const WHOLE: &str = r#"
+name = "x"
+locale = "en-GB"
+[rules]
+on = "(turn|switch) on"
+[lists.side]
+values = ["left", { say = ["right", "[the] other"], value = "right", paths = { a = "B" } }]
+[slots.level]
+type = "number"
+min = -3
+max = 9
+[slots.oven]
+type = "temperature"
+min = 50
+max = 250
+unit = "celsius"
+[entities.contact]
+[frame]
+before = ["please"]
+[[intents]]
+name = "a.b"
+about = "Do"
+templates = ["<on> the [{side}] lamp to {level}", "bake at {oven}"]
+short = ["{level}"]
+required = ["level"]
+ask = { level = "?" }
+answers = { level = ["to {level}"] }
+vss = "A.{side.a}.B"
+confirm = true
+examples = ["put [three](level) on"]
+"#;
+
+proptest::proptest! {
+    #[test]
+    fn no_damage_breaks_the_reader(
+        at in 0_usize..900,
+        cut in 0_usize..12,
+        put in "[a-c\\[\\](){}<>|\"'=.,:0-9\n -]{0,8}",
+    ) {
+        let at = at.min(WHOLE.len());
+        let end = (at + cut).min(WHOLE.len());
+        let text = format!("{}{put}{}", &WHOLE[..at], &WHOLE[end..]);
+        if let Err(error) = load::load(&Text(text), None) {
+            proptest::prop_assert!(!error.problem.is_empty() && !error.mend.is_empty());
+        }
+    }
+}
+
+#[test]
+fn every_type_can_be_a_slot() {
+    let text = r#"
+name = "x"
+locale = "en-US"
+[slots.fridge]
+type = "temperature"
+min = -20
+max = 60
+unit = "celsius"
+[slots.offset]
+type = "number"
+min = -5
+max = 5
+step = 0.5
+[slots.place]
+type = "ordinal"
+max = 99
+[[intents]]
+name = "a"
+templates = [
+  "cool to {fridge}", "shift by {offset}", "the {place} one", "volume {decimal}", "on {date}", "spell {spelling}",
+  "dial {phone_number}", "in {duration}", "at {time}", "to {percent}", "heat to {temperature}", "count {number}",
+]
+"#;
+    let domain = Arc::new(load(&[("domain.toml", text)]).unwrap());
+    let mut understander = Understander::new(vec![domain.clone()]);
+    understander.set_today("2026-11-25".parse().ok());
+    let context = Context::default();
+    let graph = understander.graph(&context);
+    for (said, slot, value) in [
+        ("cool to minus eighteen degrees celsius", "fridge", "-18C"),
+        ("cool to forty", "fridge", "40F"),
+        ("shift by minus two and a half", "offset", "-2.5"),
+        ("the forty second one", "place", "42"),
+        ("volume three point seven", "decimal", "3.7"),
+        ("on the third of march", "date", "2027-03-03"),
+        ("spell m as in mike a i double l", "spelling", "maill"),
+        (
+            "dial plus forty four seven double zero",
+            "phone_number",
+            "+44700",
+        ),
+        ("in an hour and a half", "duration", "5400s"),
+        ("at half past seven", "time", "7:30"),
+        ("to three quarters", "percent", "75%"),
+        ("heat to seventy", "temperature", "70F"),
+        ("count twelve", "number", "12"),
+    ] {
+        let found = understander.understand(said, &context);
+        assert_eq!(found[0].slots[slot].to_string(), value, "{said}");
+        let words: Vec<String> = said.split(' ').map(String::from).collect();
+        assert!(graph.accepts(&words), "{said} is not listened for");
+    }
+    let report = crate::check(&domain, &crate::Entities::new(), 3, 3000);
+    assert!(report.conflicts.is_empty(), "{:?}", report.conflicts);
+    let abroad = "fr-FR".parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("domain.toml"), text).unwrap();
+    let abroad = Arc::new(Domain::load_in(folder.path(), Some(&abroad)).unwrap());
+    let found = Understander::new(vec![abroad]).understand("cool to forty", &context);
+    assert_eq!(
+        found[0].slots["fridge"].to_string(),
+        "40C",
+        "the configuration goes before the domain"
+    );
 }
 
 #[test]

@@ -65,7 +65,9 @@ impl Understander {
         let words: &Automaton<String> = domain.compiled().slot_words.get(kind).or_else(entities)?;
         let (mut paused, mut repeated) = (false, false);
         match domain.kind(kind) {
-            Some(SlotKind::Builtin(Builtin::Digits { .. })) => paused = true,
+            Some(SlotKind::Builtin(Builtin::Digits { .. } | Builtin::Spelling { .. })) => {
+                paused = true;
+            }
             Some(SlotKind::List(book)) => repeated = is_of_places(book),
             _ => {}
         }

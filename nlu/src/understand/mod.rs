@@ -18,6 +18,7 @@ pub use context::{Context, Last, Pending};
 
 use crate::adapter::AdapterStore;
 use crate::automaton::Automaton;
+use crate::calendar::Date;
 use crate::domain::{Domain, IntentSpec, Layer, Phrasebook, Reach, SlotKind};
 use crate::encoder::Encoder;
 use crate::value::{EntityValue, SlotValue};
@@ -101,7 +102,15 @@ pub struct Understander {
     entities: BTreeMap<String, Phrasebook>,
     driver: DriverSide,
     encoder: Option<Arc<Encoder>>,
+    clock: Clock,
     adapters: Option<Arc<AdapterStore>>,
+}
+
+/// What day it is.
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    Stopped(Date),
+    Running(fn() -> Date),
 }
 
 impl Understander {
@@ -113,7 +122,25 @@ impl Understander {
             entities: BTreeMap::new(),
             driver: DriverSide::Left,
             encoder: None,
+            clock: Clock::Running(Date::today_utc),
             adapters: None,
+        }
+    }
+
+    /// Says what day it always is or (`None`) that it is the day in Greenwich.
+    pub fn set_today(&mut self, today: Option<Date>) {
+        self.clock = today.map_or(Clock::Running(Date::today_utc), Clock::Stopped);
+    }
+
+    /// Says how to find out which day it is where the vehicle is: "tomorrow" is counted from it.
+    pub fn set_calendar(&mut self, today: fn() -> Date) {
+        self.clock = Clock::Running(today);
+    }
+
+    fn today(&self) -> Date {
+        match self.clock {
+            Clock::Stopped(day) => day,
+            Clock::Running(today) => today(),
         }
     }
 
@@ -159,6 +186,18 @@ impl Understander {
         }
     }
 
+    /// Takes a domain in, enabled, in the place of one of the same name if there is one.
+    pub fn put(&mut self, domain: Arc<Domain>) {
+        match self
+            .domains
+            .iter_mut()
+            .find(|(known, _)| known.name() == domain.name())
+        {
+            Some(entry) => *entry = (domain, true),
+            None => self.domains.push((domain, true)),
+        }
+    }
+
     /// Replaces the values of an entity list. Takes effect at once for understanding; ask for a new [`Self::graph`] so
     /// that the recogniser hears them too.
     ///
@@ -198,7 +237,7 @@ impl Understander {
         at: usize,
     ) -> Vec<(usize, SlotValue)> {
         match domain.kind(kind) {
-            Some(SlotKind::Builtin(builtin)) => builtin.read(words, at),
+            Some(SlotKind::Builtin(builtin)) => builtin.read(words, at, self.today()),
             Some(SlotKind::List(book)) => book.read(words, at),
             Some(SlotKind::Entities { .. }) => self
                 .entities
