@@ -92,6 +92,7 @@ fn wide() -> DictationConfig {
         lm_scale: 1.3,
         word_bonus: -0.4,
         silence_bonus: -0.7,
+        rivals: 4,
     }
 }
 
