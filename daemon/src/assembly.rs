@@ -4,10 +4,12 @@ use crate::config::{PrecisionChoice, Settings};
 use crate::ears::{Ears, EarsError, find_bundle};
 use crate::mind::Mind;
 use crate::pipeline::Thresholds;
+use std::path::PathBuf;
 use std::sync::Arc;
-use vocar_inference::Precision;
+use vocar_inference::{Precision, TextBundle};
 use vocar_nlu::{Domain, DomainError, Encoder, EncoderError, UnknownName};
 use vocar_speech::decoder::DecodingGraph;
+use vocar_speech::dictation::NGram;
 use vocar_speech::grammar::WordGraph;
 use vocar_speech::recogniser::RecogniserConfig;
 
@@ -40,25 +42,36 @@ pub fn domains(settings: &Settings) -> Result<Vec<Arc<Domain>>, DomainError> {
     Ok(domains)
 }
 
+/// Folder of what reads what no template says: the configured one, else the one beside the speech bundle if there is one.
+fn encoder_dir(settings: &Settings) -> Option<PathBuf> {
+    let configured = &settings.model.understanding;
+    if !configured.as_os_str().is_empty() {
+        return Some(configured.clone());
+    }
+    let beside = find_bundle(&settings.model.dir)
+        .ok()?
+        .with_file_name(ENCODER);
+    beside.join("manifest.toml").exists().then_some(beside)
+}
+
 /// What reads what no template says: the configured bundle, else the one beside the speech bundle if there is one.
 ///
 /// # Errors
 /// [`EncoderError`] when the bundle is damaged.
 pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError> {
-    let configured = &settings.model.understanding;
-    let dir = if configured.as_os_str().is_empty() {
-        let Ok(speech) = find_bundle(&settings.model.dir) else {
-            return Ok(None);
-        };
-        let beside = speech.with_file_name(ENCODER);
-        if !beside.join("manifest.toml").exists() {
-            return Ok(None);
-        }
-        beside
-    } else {
-        configured.clone()
+    let dir = encoder_dir(settings);
+    dir.map(|dir| Encoder::load(&dir).map(Arc::new)).transpose()
+}
+
+/// The words of free speech, if it is wanted and the bundle for understanding has them.
+fn free_words(settings: &Settings) -> Result<Option<NGram>, EarsError> {
+    let Some(dir) = encoder_dir(settings).filter(|_| settings.recognition.free_speech) else {
+        return Ok(None);
     };
-    Ok(Some(Arc::new(Encoder::load(&dir)?)))
+    let bundle = TextBundle::open(dir)?;
+    let free = bundle.manifest().free_speech.as_ref();
+    let words = free.map(|free| NGram::load(&bundle.path(&free.words)));
+    Ok(words.transpose()?)
 }
 
 /// Understanding as configured, by templates alone.
@@ -83,12 +96,14 @@ pub fn ears(
     advised: Precision,
 ) -> Result<(Ears, Arc<DecodingGraph>), EarsError> {
     let dir = find_bundle(&settings.model.dir)?;
-    Ears::open(
+    let (mut ears, graph) = Ears::open(
         &dir,
         precision(settings.model.precision, advised),
         words,
         recogniser(settings),
-    )
+    )?;
+    ears.set_free_words(free_words(settings)?);
+    Ok((ears, graph))
 }
 
 /// How the recogniser shall decide.
@@ -108,6 +123,7 @@ pub const fn thresholds(settings: &Settings) -> Thresholds {
     Thresholds {
         addressed: single(settings.listen.min_confidence),
         open_microphone: single(settings.listen.open_mic_confidence),
+        free: single(settings.recognition.free_confidence),
     }
 }
 

@@ -1,5 +1,9 @@
 //! Words to commands, with the conversation around them: missing slots are asked for, doubtful commands confirmed.
 
+mod freely;
+
+pub use freely::FreeReading;
+
 use crate::event::Turn;
 use std::sync::Arc;
 use vocar_nlu::{
@@ -116,6 +120,11 @@ impl Mind {
         self.understander.graph(&self.context)
     }
 
+    /// The names that can be said: name of their list, words.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.understander.names()
+    }
+
     /// The readings of a text outside any conversation.
     #[must_use]
     pub fn interpret(&self, text: &str) -> Vec<Intent> {
@@ -135,13 +144,14 @@ impl Mind {
         behind <= CLOSE
     }
 
-    /// Takes an utterance, given as its readings, best first: the first that is a command counts, if it fits about as
+    /// What an utterance means, given as its readings, best first: the first that is a command counts, if it fits about as
     /// well as the best.
-    pub fn hear(&mut self, readings: &[Reading]) -> Outcome {
+    #[must_use]
+    pub fn meaning(&self, readings: &[Reading]) -> Option<Intent> {
         let close = readings
             .iter()
             .take_while(|reading| Self::is_close(reading.behind));
-        let understood = close.into_iter().find_map(|reading| {
+        close.into_iter().find_map(|reading| {
             let mut intent = self
                 .understander
                 .understand(&reading.text, &self.context)
@@ -149,11 +159,18 @@ impl Mind {
                 .next()?;
             intent.confidence *= reading.confidence;
             Some(intent)
-        });
-        match understood {
-            Some(intent) => self.consider(intent),
-            None => Outcome::Nothing,
-        }
+        })
+    }
+
+    /// Takes what an utterance means.
+    pub fn take(&mut self, meaning: Option<Intent>) -> Outcome {
+        meaning.map_or(Outcome::Nothing, |intent| self.consider(intent))
+    }
+
+    /// Takes an utterance, given as its readings, best first.
+    pub fn hear(&mut self, readings: &[Reading]) -> Outcome {
+        let meaning = self.meaning(readings);
+        self.take(meaning)
     }
 
     /// Answers a confirmation; `None` when nothing is doubtful.

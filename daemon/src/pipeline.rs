@@ -1,6 +1,7 @@
 //! One pipeline, live and on recordings: samples in, events out. Its clock is the sample count, so that what passes
 //! on recordings is the very code that runs in the vehicle.
 
+mod freely;
 mod seats;
 mod turns;
 
@@ -41,6 +42,8 @@ pub struct Thresholds {
     pub addressed: f32,
     /// At an open microphone.
     pub open_microphone: f32,
+    /// Of a speaker who uses other words than any template.
+    pub free: f32,
 }
 
 impl Thresholds {
@@ -64,6 +67,10 @@ pub struct Pipeline {
     graphs: Graphs,
     session: Session,
     heard: Vec<SpeechEvent>,
+    /// The utterance that is being decided on as any words.
+    overheard: Option<Recognition>,
+    /// The ears have the names that can be said.
+    named: bool,
     /// Turns are traced.
     tracing: bool,
     /// Samples the ears have heard since they were made; the recogniser counts from there.
@@ -126,6 +133,8 @@ impl Pipeline {
             graphs: Graphs::default(),
             session,
             heard: Vec::new(),
+            overheard: None,
+            named: false,
             tracing: false,
             pushed: 0,
         }
@@ -143,6 +152,7 @@ impl Pipeline {
     /// Gives the pipeline ears whose graph was compiled from [`Self::words`].
     pub fn set_ears(&mut self, ears: Option<(Ears, Arc<DecodingGraph>)>) {
         self.graphs = Graphs::default();
+        self.named = false;
         self.pushed = 0;
         self.session.origin = 0;
         self.ears = ears.map(|(ears, graph)| {
@@ -173,6 +183,7 @@ impl Pipeline {
     ) -> Result<T, E> {
         let result = change(&mut self.mind)?;
         self.graphs = Graphs::default();
+        self.named = false;
         Ok(result)
     }
 
@@ -357,6 +368,7 @@ impl Pipeline {
                     sink,
                 );
             }
+            SpeechEvent::FreeSpeech(recognition) => self.overheard = Some(recognition),
             SpeechEvent::Rejected {
                 at,
                 reason,
@@ -366,20 +378,28 @@ impl Pipeline {
                 self.session.refused = Some(at);
                 self.session.woken = false;
                 let reason = witness::reason(reason);
-                self.trace(at, &trace, best.as_ref(), Some(reason), spent, sink);
-                self.mishear(self.time(at), reason, best.as_ref(), sink)?;
+                let free = self.contest(None, spent);
+                self.trace(at, &trace, best.as_ref(), Some(reason), &free, spent, sink);
+                match free.winner() {
+                    Some((said, intent)) => self.obey(said, Some(intent), free.latency, sink)?,
+                    None => self.mishear(self.time(at), reason, best.as_ref(), sink)?,
+                }
             }
             SpeechEvent::Final(recognition) => {
                 let objection = self.heard_out(&recognition);
+                let free = self.contest(Some(&recognition).filter(|_| objection.is_none()), spent);
                 let (at, trace) = (recognition.decided_at, &recognition.trace);
-                self.trace(at, trace, Some(&recognition), objection, spent, sink);
-                match objection {
-                    Some(reason) => {
+                self.trace(at, trace, Some(&recognition), objection, &free, spent, sink);
+                match (free.winner(), objection) {
+                    (Some((said, intent)), _) => {
+                        self.obey(said, Some(intent), free.latency, sink)?;
+                    }
+                    (None, Some(reason)) => {
                         self.session.refused = Some(recognition.decided_at);
                         let at = self.time(recognition.decided_at);
                         self.mishear(at, reason, Some(&recognition), sink)?;
                     }
-                    None => self.understand(&recognition, spent, sink)?,
+                    (None, None) => self.understand(&recognition, spent, sink)?,
                 }
             }
         }
@@ -405,25 +425,40 @@ impl Pipeline {
         spent: Duration,
         sink: &mut Sink<'_>,
     ) -> Result<(), EarsError> {
-        let at = self.time(recognition.decided_at);
-        let heard = Latency {
+        let mut latency = Latency {
             endpoint_ms: witness::milliseconds_of(recognition.waited()),
             recognise_ms: witness::milliseconds(spent),
             understand_ms: 0.0,
         };
-        let transcript = witness::transcript(recognition, self.session.origin, heard);
-        self.emit(at, transcript, sink);
         if matches!(self.language, Language::Sentences(_)) {
+            let at = self.time(recognition.decided_at);
+            let transcript = witness::transcript(recognition, self.session.origin, latency);
+            self.emit(at, transcript, sink);
             return Ok(());
         }
         let begin = Instant::now();
-        let readings = self.readings(recognition);
-        let was_asking = self.mind.is_asking();
-        let outcome = self.mind.hear(&readings);
-        let latency = Latency {
-            understand_ms: witness::milliseconds(begin.elapsed()),
-            ..heard
+        let meaning = self.mind.meaning(&self.readings(recognition));
+        latency.understand_ms = witness::milliseconds(begin.elapsed());
+        self.obey(recognition, meaning, latency, sink)
+    }
+
+    /// Tells what was said, and does what it means.
+    fn obey(
+        &mut self,
+        said: &Recognition,
+        meaning: Option<Intent>,
+        latency: Latency,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), EarsError> {
+        let at = self.time(said.decided_at);
+        let heard = Latency {
+            understand_ms: 0.0,
+            ..latency
         };
+        let transcript = witness::transcript(said, self.session.origin, heard);
+        self.emit(at, transcript, sink);
+        let was_asking = self.mind.is_asking();
+        let outcome = self.mind.take(meaning);
         match outcome {
             Outcome::Nothing => {
                 let stage = if was_asking {
@@ -431,7 +466,7 @@ impl Pipeline {
                 } else {
                     Stage::Understanding
                 };
-                self.refuse(at, stage, Reason::NoCommand, Some(recognition), sink);
+                self.refuse(at, stage, Reason::NoCommand, Some(said), sink);
             }
             outcome => self.carry_out(outcome, at, Source::Speech, latency, sink),
         }
@@ -478,11 +513,14 @@ impl Pipeline {
 
     fn listen(&mut self, mode: ListenMode) {
         if let Some(ears) = &mut self.ears {
-            ears.listen(match mode {
+            let domains = matches!(self.language, Language::Domains);
+            let freely = domains && mode != ListenMode::OpenMic;
+            let mode = match mode {
                 ListenMode::PushToTalk => Mode::PushToTalk,
                 ListenMode::Wake => Mode::Wake,
                 ListenMode::OpenMic => Mode::OpenMic,
-            });
+            };
+            ears.listen(mode, freely);
         }
     }
 
@@ -549,6 +587,7 @@ impl Pipeline {
 
     /// Makes the recogniser listen for what may be said now.
     fn tune(&mut self) -> Result<(), GrammarError> {
+        self.name_names();
         let words = (self.mind.is_asking() || self.graphs.of(self.is_addressed()).is_none())
             .then(|| self.words());
         let (asking, addressed) = (self.mind.is_asking(), self.is_addressed());

@@ -22,5 +22,5 @@ pub use domain::{Domain, DomainError};
 pub use encoder::{Encoder, EncoderError};
 pub use graph::{SentenceArc, SentenceGraph};
 pub use sample::{Sample, sample};
-pub use understand::{Context, Intent, Pending, Understander, UnknownName};
+pub use understand::{Context, Intent, Pending, Reader, Understander, UnknownName};
 pub use value::{Entities, EntityValue, SlotValue, TemperatureUnit};

@@ -38,6 +38,12 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
         0.0,
         1.0,
     )?;
+    within(
+        "recognition.free_confidence",
+        settings.recognition.free_confidence,
+        0.0,
+        1.0,
+    )?;
     within("audio.retry_s", settings.audio.retry_s, 0.1, 60.0)?;
     named(
         "audio.device",

@@ -39,6 +39,20 @@ pub struct Intent {
     pub prompt: Option<String>,
     /// The words that were understood.
     pub text: String,
+    /// What read them.
+    #[serde(default)]
+    pub reader: Reader,
+}
+
+/// What finds the command in the words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reader {
+    /// A template says them.
+    #[default]
+    Template,
+    /// No template does; the encoder takes them for the command.
+    Encoder,
 }
 
 /// A name that no active domain knows.
@@ -149,6 +163,19 @@ impl Understander {
         self.entities
             .insert(list.to_string(), Phrasebook::of_entities(values));
         Ok(())
+    }
+
+    /// The names that can be said as values of the entity lists of the active domains: name of the list, words of the name.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let used = |list: &str| {
+            self.active()
+                .any(|domain| domain.entity_lists().any(|name| name == list))
+        };
+        let lists = self.entities.iter().filter(move |(list, _)| used(list));
+        lists.flat_map(|(list, book)| {
+            let says = book.values().iter().flat_map(|value| &value.says);
+            says.map(|words| (list.as_str(), words.as_slice()))
+        })
     }
 
     fn active(&self) -> impl Iterator<Item = &Arc<Domain>> {
@@ -310,6 +337,7 @@ impl Understander {
             missing,
             slots,
             text: words.join(" "),
+            reader: Reader::Template,
         }
     }
 
