@@ -1,7 +1,7 @@
 """The word n-gram of free speech: what people say to a car in their own words.
 
     python -m training.nlu.car_domain --out data/nlu       # sentences of the car domain
-    python -m training.ngram_text PACKAGES                 # requests and transcripts
+    python -m training.ngram_text PACKAGES                 # requests
     python -m training.ngram_commands                      # data/ngram/commands.ngram
 
 A trigram a source, mixed by the held-out paraphrases and by every so-many-th request, then pruned:
@@ -11,7 +11,6 @@ A trigram a source, mixed by the held-out paraphrases and by every so-many-th re
 | `domain` | sentences drawn from the car domain and from its paraphrases for training | ours |
 | `named` | requests of the text packs' *train* files whose slots are names of the car | CC0 1.0, CC BY 4.0 |
 | `requests` | all requests of these files | CC0 1.0, CC BY 4.0, CC BY 3.0 |
-| `transcripts` | the *train* splits of the speech collection | CC BY 4.0, CC0, public domain |
 
 A name (of a contact, a station, a place, an artist, a title) is one word of this n-gram, such as `{contact}`: the decoder
 puts the names that a car has in its place.
@@ -83,7 +82,7 @@ def main() -> None:
     parser.add_argument("--packs", type=Path, default=Path("../shared/nlu"))
     parser.add_argument("--out", type=Path, default=Path("data/ngram/commands.ngram"))
     parser.add_argument("--words", type=int, default=7000)
-    parser.add_argument("--prune", type=float, nargs=2, default=[1e-6, 3e-7], help="thresholds, triples and pairs")
+    parser.add_argument("--prune", type=float, nargs=2, default=[4e-7, 2e-7], help="thresholds, triples and pairs")
     args = parser.parse_args()
 
     requests = ngram.read_sentences(args.data / "text/requests.txt")
@@ -92,7 +91,6 @@ def main() -> None:
         "domain": list(drawn(args.samples / "train.tsv")),
         "named": [said for pack in packs for said in named(pack)],
         "requests": [said for number, said in enumerate(requests) if number % HELD_OUT],
-        "transcripts": ngram.read_sentences(args.data / "text/transcripts.txt"),
     }
     numbers = vocabulary(texts, args.words)
     dev = {

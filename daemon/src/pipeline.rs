@@ -2,8 +2,12 @@
 //! on recordings is the very code that runs in the vehicle.
 
 mod freely;
+mod graphs;
 mod seats;
+mod thresholds;
 mod turns;
+
+pub use thresholds::Thresholds;
 
 use crate::bridge::word_graph;
 use crate::config::ListenMode;
@@ -11,6 +15,7 @@ use crate::ears::{Ears, EarsError};
 use crate::event::{Event, EventKind, Latency, Reason, SAMPLE_RATE, Source, Stage};
 use crate::mind::{Mind, Outcome, Reading};
 use crate::witness;
+use graphs::Graphs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vocar_nlu::Intent;
@@ -34,25 +39,6 @@ pub enum Language {
 
 /// At an open microphone a command must be so far behind talk that is none; else it is a piece of it. In samples.
 const PAUSE: u64 = SAMPLE_RATE / 2;
-
-/// Least confidence of what is taken for said, 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
-    /// Of a speaker who has pressed a button, said the wake phrase or been asked.
-    pub addressed: f32,
-    /// At an open microphone.
-    pub open_microphone: f32,
-    /// Of a speaker who uses other words than any template.
-    pub free: f32,
-}
-
-impl Thresholds {
-    /// The lower one, below which the recogniser need not report anything.
-    #[must_use]
-    pub const fn least(&self) -> f32 {
-        self.addressed.min(self.open_microphone)
-    }
-}
 
 /// Recogniser, understanding and dialogue.
 #[derive(Debug)]
@@ -91,23 +77,6 @@ struct Session {
     answering: bool,
     /// The wake phrase was said: the command is still to come.
     woken: bool,
-}
-
-/// Compiled graphs of the two contexts without an open question: addressed, and open microphone.
-#[derive(Debug, Default)]
-struct Graphs {
-    addressed: Option<Arc<DecodingGraph>>,
-    open: Option<Arc<DecodingGraph>>,
-}
-
-impl Graphs {
-    const fn of(&mut self, addressed: bool) -> &mut Option<Arc<DecodingGraph>> {
-        if addressed {
-            &mut self.addressed
-        } else {
-            &mut self.open
-        }
-    }
 }
 
 impl Pipeline {

@@ -48,12 +48,13 @@ impl Default for FreeConfig {
                 beam: 16.0,
                 word_beam: 14.0,
                 max_active: 1500,
+                word_bonus: 0.0,
                 rivals: 4,
                 ..DictationConfig::default()
             },
             n_best: 8,
             below: 0.7,
-            patience_ms: 500,
+            patience_ms: 600,
             longest_ms: 10_000,
         }
     }
@@ -139,23 +140,120 @@ impl FreeSpeech {
     }
 }
 
-/// How well the sound of a sentence fits; `next` is the score of the next best one.
+/// How well a sentence fits, by the sound and by the n-gram; `next` is the score of the next best one.
 fn evidence(sentence: &Sentence, next: Option<f32>, background: &impl Fn(u32) -> f32) -> Evidence {
-    let frames = sentence.words.iter().map(|word| word.frames.len() as u32);
-    let frames = frames.sum::<u32>().max(1);
-    let whole = |words: &[crate::dictation::SpokenWord]| {
-        let of = |word: &crate::dictation::SpokenWord| {
-            background(word.frames.end) - background(word.frames.start)
-        };
-        words.iter().map(of).sum::<f32>()
-    };
-    let clarity = whole(&sentence.words) / frames as f32;
-    let ratio = (sentence.score - sentence.language - background(u32::MAX)) / frames as f32;
+    let words = sentence.words.iter().map(|word| &word.frames);
+    let frames = (words.clone().map(|frames| frames.len() as u32))
+        .sum::<u32>()
+        .max(1);
+    let clear: f32 = words
+        .map(|frames| background(frames.end) - background(frames.start))
+        .sum();
+    let ratio = (sentence.score - background(u32::MAX)) / frames as f32;
     Evidence {
         ratio,
         worst_word: ratio,
         margin: next.map(|next| (sentence.score - next) / frames as f32),
         frames,
-        clarity,
+        clarity: clear / frames as f32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decoder::synthetic::{Noise, lexicon, say, scores};
+    use crate::dictation::synthetic::uniform;
+
+    const UNITS: usize = 40;
+    const COLUMNS: usize = 2 * UNITS;
+
+    fn config() -> FreeConfig {
+        FreeConfig {
+            longest_ms: 6000,
+            ..FreeConfig::default()
+        }
+    }
+
+    /// Rows of a sentence said clearly.
+    fn rows(sentence: &str) -> Vec<f32> {
+        spoken(sentence, 6.0)
+    }
+
+    /// Rows of a sentence; the more contrast, the clearer.
+    fn spoken(sentence: &str, contrast: f32) -> Vec<f32> {
+        let said = say(&lexicon(), sentence, &mut Noise(1));
+        scores(&said.phones, UNITS, contrast, 0.0, &mut Noise(1))
+    }
+
+    fn free() -> FreeSpeech {
+        let ngram = Arc::new(uniform(&[
+            "it's",
+            "cold",
+            "warm",
+            "in",
+            "here",
+            "call",
+            "{contact}",
+        ]));
+        let mut names = Names::default();
+        names.add("contact", vec!["anna".into(), "miller".into()]);
+        names.add("contact", vec!["peter".into()]);
+        names.add("station", vec!["never".into()]);
+        let language = FreeLanguage::new(ngram, &names, &lexicon());
+        FreeSpeech::new(&language, &config(), COLUMNS, 30)
+    }
+
+    fn best(free: &mut FreeSpeech) -> Option<String> {
+        let readings = free.readings(&ConfidenceScale::default(), |_| 0.0);
+        let words = readings.first()?.sentence.words.iter();
+        Some(
+            words
+                .map(|word| word.word.clone())
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    }
+
+    #[test]
+    fn what_no_grammar_has_is_found_and_names_with_it() {
+        let mut free = free();
+        for said in ["it's cold in here", "call anna miller", "peter in here"] {
+            free.reset();
+            free.hear(&rows(said));
+            assert_eq!(best(&mut free).as_deref(), Some(said));
+        }
+    }
+
+    #[test]
+    fn readings_differ_and_come_best_first() {
+        let mut free = free();
+        free.hear(&spoken("it's warm in here", 1.5));
+        let readings = free.readings(&ConfidenceScale::default(), |_| 0.0);
+        assert!(readings.len() > 1);
+        for pair in readings.windows(2) {
+            assert!(pair[0].sentence.score >= pair[1].sentence.score);
+            let words = |reading: &Reading| {
+                let words = reading.sentence.words.iter();
+                words.map(|word| word.word.clone()).collect::<Vec<_>>()
+            };
+            assert_ne!(words(&pair[0]), words(&pair[1]));
+            let margin = pair[0].sentence.score - pair[1].sentence.score;
+            let frames = pair[0].evidence.frames as f32;
+            assert!((pair[0].evidence.margin.unwrap() - margin / frames).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn an_utterance_that_is_too_long_has_no_readings() {
+        let mut free = free();
+        for _ in 0..20 {
+            free.hear(&rows("it's cold in here"));
+        }
+        assert_eq!(best(&mut free), None);
+        free.reset();
+        assert_eq!(best(&mut free), None);
+        free.hear(&rows("in here"));
+        assert_eq!(best(&mut free).as_deref(), Some("in here"));
     }
 }

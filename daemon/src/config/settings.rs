@@ -265,7 +265,7 @@ impl Default for Recognition {
     fn default() -> Self {
         Self {
             free_speech: true,
-            free_confidence: 0.5,
+            free_confidence: 0.2,
         }
     }
 }

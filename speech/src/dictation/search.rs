@@ -68,10 +68,8 @@ pub struct SpokenWord {
 pub struct Sentence {
     /// Its words.
     pub words: Vec<SpokenWord>,
-    /// Score of the whole path, nats.
+    /// Score of the whole path, n-gram included, nats.
     pub score: f32,
-    /// The part of the score that is no sound: n-gram and word bonus, nats.
-    pub language: f32,
 }
 
 /// The best way to a node in a context.
@@ -276,23 +274,13 @@ impl Dictation {
     }
 
     fn sentence(&self, score: f32, last_first: &[Record]) -> Sentence {
-        let mut context = self.ngram.start();
-        let mut language = 0.0;
-        let mut words = Vec::with_capacity(last_first.len());
-        for record in last_first.iter().rev() {
-            let (log, next) = self.log(context, record.word);
-            language += self.config.lm_scale * log + self.config.word_bonus;
-            context = next;
-            words.push(SpokenWord {
-                word: self.tree.text(record.word).to_owned(),
-                frames: record.begin..record.end,
-            });
-        }
-        language += self.config.lm_scale * self.ngram.end(context);
+        let spoken = |record: &Record| SpokenWord {
+            word: self.tree.text(record.word).to_owned(),
+            frames: record.begin..record.end,
+        };
         Sentence {
-            words,
+            words: last_first.iter().rev().map(spoken).collect(),
             score,
-            language,
         }
     }
 
