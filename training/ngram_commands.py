@@ -8,7 +8,7 @@ A trigram a source, mixed by the held-out paraphrases and by every so-many-th re
 
 | source | what | licence |
 |---|---|---|
-| `domain` | sentences drawn from the car domain and from its paraphrases for training | ours |
+| `domain` | sentences of the car domain and of its paraphrases for training | ours |
 | `named` | requests of the text packs' *train* files whose slots are names of the car | CC0 1.0, CC BY 4.0 |
 | `requests` | all requests of these files | CC0 1.0, CC BY 4.0, CC BY 3.0 |
 
@@ -98,7 +98,9 @@ def main() -> None:
         "requests": encode(requests[::HELD_OUT], numbers),
     }
     for name, tokens in dev.items():
-        print(f"{name}: {np.mean(tokens[tokens > 1] == ngram_model.UNKNOWN):.2%} of the words are not in the vocabulary")
+        print(
+            f"{name}: {np.mean(tokens[tokens > 1] == ngram_model.UNKNOWN):.2%} of the words are not in the vocabulary"
+        )
     models = {name: ngram_model.kneser_ney(encode(lines, numbers), len(numbers)) for name, lines in texts.items()}
     share = ngram_model.weights(list(models.values()), list(dev.values()))
     for (name, model), weight in zip(models.items(), share, strict=True):

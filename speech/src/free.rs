@@ -34,6 +34,8 @@ pub struct FreeConfig {
     pub n_best: usize,
     /// A sentence of the graph with at least this confidence, 0 to 1, is what was said: no search is made.
     pub below: f32,
+    /// The graph explains weakly what has less confidence than this, 0 to 1.
+    pub weak: f32,
     /// Silence after which an utterance is over that the graph explains weakly, milliseconds: there is no template that says
     /// whether more is to come.
     pub patience_ms: u32,
@@ -53,7 +55,8 @@ impl Default for FreeConfig {
                 ..DictationConfig::default()
             },
             n_best: 8,
-            below: 0.7,
+            below: 0.9,
+            weak: 0.7,
             patience_ms: 600,
             longest_ms: 10_000,
         }

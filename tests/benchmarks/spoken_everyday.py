@@ -76,7 +76,9 @@ def main():
         rows = paraphrases(args.dev, args.count, 7) if args.dev else table(everyday.read_text(encoding="utf-8"))
         record(rows, folder, name, TRAIN_VOICES if args.dev else TEST_VOICES, args.seed, SNR)
     manifests = [folder / f"{name}-clean.tsv", folder / f"{name}-{SNR:g}db.tsv"]
-    manifests += sorted(args.car.resolve().glob("car-clean.tsv")) + sorted(args.car.resolve().glob(f"car-{SNR:g}db.tsv"))
+    manifests += sorted(args.car.resolve().glob("car-clean.tsv")) + sorted(
+        args.car.resolve().glob(f"car-{SNR:g}db.tsv")
+    )
     manifests += [args.not_commands.resolve()] if args.not_commands else []
     found = {}
     for manifest in manifests:
@@ -88,7 +90,9 @@ def main():
                  for way, result in found[manifest.stem].items()}  # fmt: skip
         print(manifest.stem, json.dumps(shown))
     if not args.dev:
-        run.keep(args.out.resolve(), shlex.join(["python3", "tests/benchmarks/spoken_everyday.py", *sys.argv[1:]]), found)
+        run.keep(
+            args.out.resolve(), shlex.join(["python3", "tests/benchmarks/spoken_everyday.py", *sys.argv[1:]]), found
+        )
 
 
 if __name__ == "__main__":

@@ -54,3 +54,58 @@ impl Mind {
 fn same(one: &Intent, other: &Intent) -> bool {
     (&one.domain, &one.name, &one.slots) == (&other.domain, &other.name, &other.slots)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use vocar_nlu::Domain;
+
+    const DOMAIN: &str = r#"
+        name = "test"
+        [[intents]]
+        name = "light.on"
+        templates = ["light on", "lights on"]
+        [[intents]]
+        name = "light.off"
+        templates = ["light off"]
+    "#;
+
+    fn mind() -> Mind {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("domain.toml"), DOMAIN).unwrap();
+        Mind::new(vec![Arc::new(Domain::load(dir.path()).unwrap())], 0.0)
+    }
+
+    fn readings(said: &[(&str, f32)]) -> Vec<FreeReading> {
+        let reading = |&(text, behind): &(&str, f32)| FreeReading {
+            text: text.into(),
+            confidence: 0.8,
+            behind,
+        };
+        said.iter().map(reading).collect()
+    }
+
+    #[test]
+    fn readings_that_mean_the_same_vote_together() {
+        let said = readings(&[("light off", 0.0), ("light on", 0.5), ("lights on", 0.5)]);
+        let intent = mind().free_meaning(&said).unwrap();
+        assert_eq!(intent.name, "light.on");
+        let on = 2.0 * (-0.5 / NATS).exp();
+        assert!((intent.confidence - 0.8 * on / (1.0 + on)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn readings_that_mean_nothing_take_from_the_confidence() {
+        let alone = mind()
+            .free_meaning(&readings(&[("light on", 0.0)]))
+            .unwrap();
+        assert!((alone.confidence - 0.8).abs() < 1e-6);
+        let said = readings(&[("right on", 0.0), ("light on", NATS)]);
+        let doubted = mind().free_meaning(&said).unwrap();
+        let share = (-1f32).exp() / (1.0 + (-1f32).exp());
+        assert!((doubted.confidence - 0.8 * share).abs() < 1e-5);
+        assert_eq!(mind().free_meaning(&readings(&[("right on", 0.0)])), None);
+        assert_eq!(mind().free_meaning(&[]), None);
+    }
+}

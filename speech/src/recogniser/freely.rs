@@ -61,7 +61,7 @@ impl Recogniser {
     fn is_weak(&mut self) -> bool {
         let decoded = self.decoder.finish();
         let best = decoded.best().or(decoded.unfinished.as_ref());
-        best.is_none_or(|best| best.confidence < self.config.free.below)
+        best.is_none_or(|best| best.confidence < self.config.free.weak)
     }
 
     /// What was said as any words in any order; nothing where the graph's sentence is strong or free speech does not count.
