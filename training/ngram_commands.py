@@ -12,8 +12,8 @@ A trigram a source, mixed by the held-out paraphrases and by every so-many-th re
 | `named` | requests of the text packs' *train* files whose slots are names of the car | CC0 1.0, CC BY 4.0 |
 | `requests` | all requests of these files | CC0 1.0, CC BY 4.0, CC BY 3.0 |
 
-A name (of a contact, a station, a place, an artist, a title) is one word of this n-gram, such as `{contact}`: the decoder
-puts the names that a car has in its place.
+A name (of a contact, a station, a place, an artist, a title) is one word of this n-gram, such as `{contact}`: the
+decoder puts the names that a car has in its place.
 """
 
 from __future__ import annotations

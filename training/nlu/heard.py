@@ -3,11 +3,11 @@
     python -m training.nlu.car_domain --out data/nlu
     python -m training.nlu.heard data/nlu/car-train --out data/nlu/heard.tsv --count 4000 --seed 3
 
-Draws sentences from a domain's folder, speaks them with the voices of training, half of them over road noise, plays them
-to `vocar run --trace` as after a button, and writes what free speech was heard as. A row is a reading with the intent,
-slots and spans of what was said, in the columns of `vocar domain sample --spans`, and besides `said`, the reading's `rank`
-and its `confidence`. Spans are carried over word by word; a reading that lost a word of a slot is left out, since its slot
-can no longer be read. What a template surely fits is not searched as free speech and has no row.
+Draws sentences from a domain's folder, speaks them with the voices of training, half of them over road noise, plays
+them to `vocar run --trace` as after a button, and writes what free speech was heard as. A row is a reading with the
+intent, slots and spans of what was said, in the columns of `vocar domain sample --spans`, and besides `said`, the
+reading's `rank` and its `confidence`. Spans are carried over word by word; a reading that lost a word of a slot is left
+out, since its slot can no longer be read. What a template surely fits is not searched as free speech and has no row.
 """
 
 from __future__ import annotations
