@@ -36,20 +36,17 @@ impl Recogniser {
     }
 
     /// A sentence that the graph explains weakly is over after some silence: neither as soon as the graph is complete, for
-    /// nothing says that the speaker is, nor as late as it is incomplete.
+    /// nothing says that the speaker is, nor as late as it is incomplete. Without a word nothing was said yet.
     pub(super) fn verdict_on_free_speech(
         &mut self,
         now: &Situation,
         verdict: Option<EndReason>,
     ) -> Option<EndReason> {
-        if !self.freely || self.free.is_none() || verdict == Some(EndReason::TooLong) {
+        let undecided = now.progress.words == 0 || verdict == Some(EndReason::TooLong);
+        if !self.freely || self.free.is_none() || undecided {
             return verdict;
         }
-        let silence = if now.progress.words > 0 {
-            now.voice_silence_ms.max(now.decoder_silence_ms)
-        } else {
-            now.voice_silence_ms
-        };
+        let silence = now.voice_silence_ms.max(now.decoder_silence_ms);
         let over = silence >= self.config.free.patience_ms;
         if over == verdict.is_some() || !self.is_weak() {
             return verdict;
