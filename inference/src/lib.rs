@@ -24,10 +24,11 @@ pub use acoustic::{AcousticModel, AcousticSession, LoadError};
 pub use bundle::{Bundle, BundleError, sha256_hex};
 pub use cpu::CpuEngine;
 pub use engine::{Engine, EngineError, Session, Signature};
+pub use fused::{LowRank, Overlay, OverlayError};
 pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use network::{Network, Operators};
 pub use text::{FreeSpeech, TextBundle, TextManifest};
 pub use vocar_hw::Precision;
-pub use words::WordNetwork;
+pub use words::{WordNetwork, WordSession};

@@ -54,9 +54,8 @@ pub fn check(domain: &Arc<Domain>, entities: &Entities, seed: u64, samples: usiz
     }
     let open = understander.graph(&Context::open_microphone());
     let asking = Context {
-        addressed: true,
         asking: true,
-        pending: None,
+        ..Context::addressed()
     };
     let widest = understander.graph(&asking);
     let conflicts = sample_within(domain, entities, Reach::Dialogue, seed, samples)

@@ -4,6 +4,7 @@
 //! sentences. From one source come two things that can never disagree: the [`SentenceGraph`] that the recogniser
 //! listens for, and the [`Understander`] that turns recognised or typed words into an [`Intent`] with typed slots.
 
+pub mod adapter;
 pub mod automaton;
 pub mod builtin;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod understand;
 pub mod value;
 pub mod words;
 
+pub use adapter::{Adapter, AdapterError, AdapterStore};
 pub use check::{Report, check};
 pub use domain::{Domain, DomainError};
 pub use encoder::{Encoder, EncoderError};

@@ -2,8 +2,9 @@
 
     python -m training.nlu.car_domain --out data/nlu      # writes train.tsv and dev.tsv with `vocar domain sample`
 
-One paraphrase in seven is kept for development, so that what is measured there was not learnt word by word. Names of
-people, artists, titles, stations and places come from the slots of the text packs' training splits.
+`strangers-train.tsv` and `strangers-dev.tsv` are what `car/strangers.toml` says: no commands, though they sound like
+some. One paraphrase in seven is kept for development, so that what is measured there was not learnt word by word. Names
+of people, artists, titles, stations and places come from the slots of the text packs' training splits.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from training.nlu.text import words
 ROOT = Path(__file__).resolve().parents[2]
 CAR = ROOT / "nlu" / "domains" / "car"
 PARAPHRASES = Path(__file__).parent / "car" / "paraphrases.toml"
+STRANGERS = Path(__file__).parent / "car" / "strangers.toml"
 #: One paraphrase in this many is for development.
 HELD_OUT = 7
 #: Entity lists and the slots of the packs that hold such names.
@@ -73,14 +75,14 @@ def kept(template: str, split: str) -> bool:
     return (zlib.crc32(template.encode()) % HELD_OUT == 0) == (split == "dev")
 
 
-def lay_out(folder: Path, split: str) -> None:
-    """A domain of the car's lists and types with the paraphrases of a split as its templates."""
+def lay_out(folder: Path, split: str, source: Path = PARAPHRASES) -> None:
+    """A domain of the car's lists and types with the paraphrases of a split, or of another file, as its templates."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path in CAR.glob("*.toml"):
         if path.name != "entities.toml":
             (folder / path.name).write_text(blocks(path.read_text(encoding="utf-8"))[0], encoding="utf-8")
-    text = PARAPHRASES.read_text(encoding="utf-8")
+    text = source.read_text(encoding="utf-8")
     out = [blocks(text)[0]]
     for intent in tomllib.loads(text)["intents"]:
         chosen = [template.strip() for template in intent["templates"] if kept(template, split)]
@@ -123,6 +125,10 @@ def main() -> None:
         lines = list(dict.fromkeys(lines))
         (args.out / f"{split}.tsv").write_text("\n".join([heading, *lines]) + "\n", encoding="utf-8")
         print(f"{split}: {len(lines)} sentences")
+        lay_out(folder, split, STRANGERS)
+        lines = list(dict.fromkeys(sample(vocar, str(folder), entities, count // 3, 3)))
+        (args.out / f"strangers-{split}.tsv").write_text("\n".join([heading, *lines]) + "\n", encoding="utf-8")
+        print(f"strangers, {split}: {len(lines)} sentences")
 
 
 if __name__ == "__main__":

@@ -26,10 +26,9 @@ from torch.nn import functional
 
 from training.nlu import data, scoring
 from training.nlu.data import DOMAINS, NONE, Example
-from training.nlu.export import load
-from training.nlu.model import Lookup
+from training.nlu.model import Lookup, load
 from training.nlu.noise import Noise, sound_alikes
-from training.nlu.train import ROOT
+from training.nlu.train import ROOT, withheld
 
 #: How much of what is out of scope is to be found on the development sentences.
 RECALL = 0.84
@@ -103,6 +102,7 @@ def main() -> None:
     parser.add_argument("--everyday", type=Path, default=ROOT / "tests" / "benchmarks" / "car-everyday.tsv")
     parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--withhold", type=Path, help="as for training")
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--bundle", type=Path, help="also measure this bundle as the run time reads it")
@@ -112,8 +112,7 @@ def main() -> None:
 
     model, state = load(args.checkpoint)
     lookup = Lookup(state["vocabulary"])
-    samples = {split: [args.samples / f"{split}.tsv"] for split in ("train", "dev")}
-    corpus = data.corpus(args.packs, samples, args.everyday)
+    corpus = data.corpus(args.packs, data.samples(args.samples), args.everyday, withheld(args.withhold))
     cpu, noise = torch.device("cpu"), Noise(sound_alikes(args.lexicon), untouched=0.0)
     calibration, found = state.get("calibration", {}), {}
     for domain in DOMAINS:
@@ -134,7 +133,8 @@ def main() -> None:
         examples = corpus.of(args.split, domain)
         scores = scoring.logits(model, lookup, examples, cpu)
         curve = calibration.get(domain)
-        found[domain] = scoring.figures(scores, examples, intents, tags)
+        steps = scoring.steps(model, domain, tags)
+        found[domain] = scoring.figures(scores, examples, intents, tags, steps)
         if curve and any(example.intent == NONE for example in examples):
             stacked = torch.stack([intent for intent, _ in scores])
             chance = (curve["slope"] * odds(stacked) + curve["offset"]).sigmoid().numpy()
@@ -143,7 +143,7 @@ def main() -> None:
             found[domain]["bundle"] = of_bundle(args.bundle, domain, examples)
         if args.split == "dev":
             noisy = disturbed(examples, noise)
-            figures = scoring.figures(scoring.logits(model, lookup, noisy, cpu), noisy, intents, tags)
+            figures = scoring.figures(scoring.logits(model, lookup, noisy, cpu), noisy, intents, tags, steps)
             found[domain] |= {f"disturbed_{name}": figures[name] for name in ("intent", "slot_f1") if name in figures}
         if args.wrong:
             for (scored, _), example in zip(scores, examples, strict=True):

@@ -22,23 +22,13 @@ from onnx import TensorProto, helper
 from training.bundle import hashes
 from training.nlu import tensors
 from training.nlu.data import DOMAINS
-from training.nlu.model import Block, Config, Encoder, Understanding
+from training.nlu.model import Block, Encoder, Understanding, load
 from training.nlu.text import BUCKETS, GRAMS, MOST_GRAMS, MOST_WORDS
 from training.onnx_graph import Writer
 
 TOLERANCE = 2e-3
 #: What the mask holds where there is no word.
 NOTHING = -10_000.0
-
-
-def load(path: Path) -> tuple[Understanding, dict]:
-    """The model of a checkpoint, and the checkpoint."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    labels = {d: (len(state["intents"][d]), len(state["tags"][d])) for d in DOMAINS}
-    config = Config(**state["config"])
-    model = Understanding(Encoder(config), config.dim, labels)
-    model.load_state_dict(state["weights"])
-    return model.eval(), state
 
 
 def graph(encoder: Encoder) -> onnx.ModelProto:

@@ -7,11 +7,13 @@ up outside the exported network; what is exported begins with rows plus places.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.nlu.data import DOMAINS
 from training.nlu.text import BUCKETS, MOST_GRAMS, MOST_WORDS, grams
 
 
@@ -93,11 +95,13 @@ class Encoder(nn.Module):
 
 
 class Head(nn.Module):
-    """What a domain makes of the states: logits of intents and of the tags of each word."""
+    """What a domain makes of the states: logits of intents and of the tags of each word, and scores of steps from tag
+    to tag (`training.nlu.chain`)."""
 
     def __init__(self, dim: int, intents: int, tags: int) -> None:
         super().__init__()
         self.intents, self.tags = nn.Linear(dim, intents), nn.Linear(dim, tags)
+        self.steps = nn.Parameter(torch.zeros(tags + 1, tags))
 
 
 class Understanding(nn.Module):
@@ -152,3 +156,13 @@ def saved(model: Understanding) -> dict:
     """Sizes and weights for a checkpoint."""
     config = getattr(model.encoder, "config", None)
     return {"config": asdict(config) if config else {}, "weights": model.state_dict()}
+
+
+def load(path: Path) -> tuple[Understanding, dict]:
+    """The model of a checkpoint, and the checkpoint."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    labels = {d: (len(state["intents"][d]), len(state["tags"][d])) for d in DOMAINS}
+    config = Config(**state["config"])
+    model = Understanding(Encoder(config), config.dim, labels)
+    model.load_state_dict(state["weights"])
+    return model.eval(), state

@@ -36,6 +36,11 @@ def best_path(scores: np.ndarray, steps: np.ndarray) -> list[int]:
     return path[::-1]
 
 
+def steps(model: Understanding, domain: str, tags: list[str]) -> np.ndarray:
+    """Scores of steps from tag to tag [before, after] of a domain, -inf where a step is not allowed."""
+    return model.heads[domain].steps.detach().cpu().numpy() + allowed(tags)
+
+
 @torch.no_grad()
 def logits(
     model: Understanding, lookup: Lookup, examples: list[Example], device: torch.device
@@ -75,11 +80,10 @@ def scoped(
 
 
 def figures(
-    found: list[tuple[Tensor, Tensor]], examples: list[Example], intents: list[str], tags: list[str]
+    found: list[tuple[Tensor, Tensor]], examples: list[Example], intents: list[str], tags: list[str], steps: np.ndarray
 ) -> dict[str, float]:
-    """Figures of a domain: the likeliest intent in scope, and slots. Where some sentences are out of scope also the
-    accuracy at the threshold that finds 80 % of those."""
-    steps = allowed(tags)
+    """Figures of a domain: the likeliest intent in scope, and slots by the scores of `steps` from tag to tag. Where
+    some sentences are out of scope also the accuracy at the threshold that finds 80 % of those."""
     scores = torch.stack([intent for intent, _ in found])
     chosen = (scores[:, 1:].argmax(1) + 1).tolist()
     inside = np.array([example.intent != NONE for example in examples])

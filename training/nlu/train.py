@@ -3,8 +3,9 @@
     python -m training.nlu.train --pretrain 3 --texts data/ngram/text/*.txt --minutes 8 --batch 192
 
 With `--pretrain` the encoder first guesses hidden words of the training sentences and of `--texts`; then intents and
-slots are learnt. `last.pt` in the output folder goes on where it stopped with `--resume`; `best.pt` is the average of
-weights that was best on the development sentences.
+slots are learnt, from the labels and, with `--teachers`, from what other networks make of the same sentences. `last.pt`
+in the output folder goes on where it stopped with `--resume`; `best.pt` is the average of weights that was best on the
+development sentences.
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.nlu import data, pretrain, scoring
+from training.nlu import chain, data, pretrain, scoring, teachers
 from training.nlu.data import DOMAINS, NONE, Corpus, Example
 from training.nlu.model import Config, Encoder, Lookup, Understanding, saved
 from training.nlu.noise import Noise, sound_alikes
+from training.nlu.text import MOST_WORDS
+from training.nlu.values import Values
 
 ROOT = Path(__file__).resolve().parents[2]
 #: How much of a batch comes from each domain.
 SHARES = {"sonos": 0.2, "nlueval": 0.24, "clinc": 0.24, "car": 0.32}
-#: Weight of a word's tag against a sentence's intent: slots are learnt more slowly. The shipped weights had this one.
+#: Weight of a word's tag against a sentence's intent: slots are learnt more slowly.
 SLOTS = 1.5
 #: Domains whose commands may be wrapped in politeness; what is no command is left as it is.
 POLITE = {"car"}
@@ -46,6 +49,11 @@ def vocabulary(corpus: Corpus, most: int) -> list[str]:
     return sorted(frequent[:most])
 
 
+def withheld(path: Path | None) -> frozenset[str]:
+    """Intents named in a file, one a line."""
+    return frozenset(path.read_text(encoding="utf-8").split()) if path else frozenset()
+
+
 class Trainer:
     """Model, average and data."""
 
@@ -54,16 +62,21 @@ class Trainer:
         self.device = torch.device(args.device)
         self.rng = random.Random(args.seed)
         torch.manual_seed(args.seed)
-        samples = {split: [args.samples / f"{split}.tsv"] for split in ("train", "dev")}
-        self.corpus = data.corpus(args.packs, samples, args.everyday)
+        self.corpus = data.corpus(args.packs, data.samples(args.samples), args.everyday, withheld(args.withhold))
         self.train = {domain: self.corpus.of("train", domain) for domain in DOMAINS}
         self.weights = {domain: np.cumsum([e.weight for e in self.train[domain]]) for domain in DOMAINS}
         self.noise = Noise(sound_alikes(args.lexicon))
+        self.values = Values.of(self.corpus.examples["train"], args.names)
         self.labels = {d: (len(self.corpus.intents[d]), len(self.corpus.tags[d])) for d in DOMAINS}
         self.number = {d: {i: n for n, i in enumerate(self.corpus.intents[d])} for d in DOMAINS}
         self.tag_number = {d: {t: n for n, t in enumerate(self.corpus.tags[d])} for d in DOMAINS}
         self.model, self.lookup = self._network()
         self.model.to(self.device)
+        self.allowed = {
+            d: torch.tensor(scoring.allowed(t), device=self.device).clamp(min=chain.NEVER)
+            for d, t in self.corpus.tags.items()
+        }
+        self.lessons = {d: self._lesson(d) for d in SHARES} if args.teachers else {}
         shipped = self.model.parameters_shipped() / 1e6
         print(f"{shipped:.2f} M parameters, { ({d: len(self.train[d]) for d in DOMAINS}) }", flush=True)
         self.average = copy.deepcopy(self.model).eval()
@@ -74,7 +87,9 @@ class Trainer:
     def _network(self) -> tuple[Understanding, Lookup]:
         """The network before it learns, and what makes its inputs of words."""
         args, words = self.args, vocabulary(self.corpus, self.args.vocabulary)
-        config = Config(vocabulary=len(words), dim=args.dim, layers=args.layers, heads=args.dim // 32)
+        config = Config(
+            vocabulary=len(words), dim=args.dim, layers=args.layers, heads=args.dim // 32, dropout=args.dropout
+        )
         model, lookup = Understanding(Encoder(config), config.dim, self.labels), Lookup(words)
         if args.pretrain > 0 and not args.resume:
             self._pretrain(model, lookup)
@@ -83,12 +98,32 @@ class Trainer:
     def _pretrain(self, model: Understanding, lookup: Lookup) -> None:
         """Words from text: the training sentences of all domains, and of `--texts`."""
         measured = {e.key for split in ("dev", "test") for e in self.corpus.examples[split]}
+        measured |= self.corpus.withheld
         sentences = [e.words for e in self.corpus.examples["train"] if len(e.words) > 1 and e.key not in measured]
         model.encoder.to(self.device)
         sentences += pretrain.read_texts(self.args.texts, measured)
         print(f"pretraining on {len(sentences)} sentences", flush=True)
-        mean = pretrain.pretrain(model.encoder, lookup, sentences, self.args.pretrain, seed=self.args.seed)
+        a = self.args
+        mean = pretrain.pretrain(model.encoder, lookup, sentences, a.pretrain, a.pretrain_rate, a.batch, a.seed)
         print(f"pretrained: {mean:.3f} nats a hidden word", flush=True)
+
+    def _disturbed(self, example: Example) -> Example:
+        """A sentence as it may arrive, with luck with other values."""
+        e = self.values(example, self.rng)
+        words, tags = self.noise(e.words, e.tags, self.rng, e.domain in POLITE and e.intent != NONE)
+        return Example(e.domain, words, e.intent, tags, e.split)
+
+    def _lesson(self, domain: str) -> teachers.Lesson:
+        """Disturbed sentences of a domain with the teachers' answers, from now on those that are drawn."""
+
+        def one() -> Example:
+            at = np.searchsorted(self.weights[domain], self.rng.random() * self.weights[domain][-1], side="right")
+            return self._disturbed(self.train[domain][int(at)])
+
+        count = round(self.args.lesson * SHARES[domain])
+        found = teachers.lesson(self.args.teachers, self.corpus, domain, one, count, self.device)
+        self.train[domain], self.weights[domain] = found.sentences, np.arange(1.0, count + 1)
+        return found
 
     def draw(self, size: int) -> list[Example]:
         """A batch of examples of like length; over some batches each domain has its share."""
@@ -106,8 +141,10 @@ class Trainer:
 
     def loss(self, batch: list[Example]) -> tuple[Tensor, dict[str, float]]:
         """The sum of all losses, and each."""
-        disturbed = [self.noise(e.words, e.tags, self.rng, e.domain in POLITE and e.intent != NONE) for e in batch]
-        sentence, states = self.model.encoder(*self.lookup.batch([words for words, _ in disturbed], self.device))
+        batch = batch if self.lessons else [self._disturbed(example) for example in batch]
+        sentences = [example.words for example in batch]
+        sentence, states = self.model.encoder(*self.lookup.batch(sentences, self.device))
+        lengths = torch.tensor([min(len(words), MOST_WORDS) for words in sentences], device=self.device)
         total = torch.zeros((), device=self.device)
         parts: dict[str, float] = {}
         for domain in SHARES:
@@ -120,8 +157,12 @@ class Trainer:
             loss = functional.cross_entropy(scores, wanted, label_smoothing=0.05)
             if domain in ("clinc", "car"):
                 loss = loss + self.args.mixed * self._mixed(head, sentence[rows], wanted)
-            slots = self._slot_loss(domain, tags, [disturbed[at] for at in rows])
-            total = total + share * (loss + slots)
+            slots = SLOTS * self._slot_loss(domain, tags, lengths[rows], [batch[at].tags for at in rows])
+            total = total + share * self.args.hard * (loss + slots)
+            if self.lessons:
+                places = [batch[at].row for at in rows]
+                soft = teachers.loss(scores, tags, self.lessons[domain], places, lengths[rows], SLOTS)
+                total = total + share * soft
             parts[domain] = float(loss.detach() + slots.detach())
         return total, parts
 
@@ -133,16 +174,17 @@ class Trainer:
         differ = (wanted != wanted[other]).float()
         return (functional.cross_entropy(scores, torch.zeros_like(wanted), reduction="none") * differ).mean()
 
-    def _slot_loss(self, domain: str, scores: Tensor, sentences: list[tuple[list[str], list[str] | None]]) -> Tensor:
-        number = self.tag_number[domain]
-        wanted = torch.full(scores.shape[:2], -100)
-        for row, (_, tags) in enumerate(sentences):
-            if tags is not None:
-                wanted[row, : len(tags)] = torch.tensor([number[tag] for tag in tags[: scores.shape[1]]])
-        loss = functional.cross_entropy(
-            scores.flatten(0, 1), wanted.flatten().to(scores.device), ignore_index=-100, reduction="sum"
-        )
-        return SLOTS * loss / max(1, int((wanted >= 0).sum()))
+    def _slot_loss(self, domain: str, scores: Tensor, lengths: Tensor, tags: list[list[str] | None]) -> Tensor:
+        """Negative log-likelihood of the tags, a word, of those sentences whose slots somebody has marked."""
+        rows = [row for row, said in enumerate(tags) if said is not None]
+        number, scores, lengths = self.tag_number[domain], scores[rows], lengths[rows]
+        if not rows or len(number) < 2:
+            return scores.sum() * 0.0
+        wanted = torch.zeros(scores.shape[:2], dtype=torch.long)
+        for row, said in enumerate(tags[row] for row in rows):
+            wanted[row, : len(said)] = torch.tensor([number[tag] for tag in said[: scores.shape[1]]])
+        steps = self.model.heads[domain].steps + self.allowed[domain]
+        return chain.loss(scores, steps, lengths, wanted.to(scores.device)).sum() / lengths.sum()
 
     def run(self) -> None:
         """Trains for the given minutes or steps, measures on the way, keeps the best."""
@@ -184,7 +226,9 @@ class Trainer:
             if not examples:
                 continue
             scores = scoring.logits(self.average, self.lookup, examples, self.device)
-            found[domain] = scoring.figures(scores, examples, self.corpus.intents[domain], self.corpus.tags[domain])
+            intents, tags = self.corpus.intents[domain], self.corpus.tags[domain]
+            steps = scoring.steps(self.average, domain, tags)
+            found[domain] = scoring.figures(scores, examples, intents, tags, steps)
         value = float(np.mean([f["intent"] + 0.5 * f.get("slot_f1", f["intent"]) for f in found.values()]))
         print(f"step {self.step}: {value:.4f} " + json.dumps(found), flush=True)
         state = self._state(found)
@@ -219,7 +263,13 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=Path, default=Path("data/nlu"), help="from training.nlu.car_domain")
     parser.add_argument("--everyday", type=Path, default=ROOT / "tests" / "benchmarks" / "car-everyday.tsv")
     parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
+    parser.add_argument("--names", type=Path, help="from training.nlu.names: more values for slots")
+    parser.add_argument("--withhold", type=Path, help="intents of CLINC that are not learnt, one a line")
+    parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="checkpoints to learn from besides")
+    parser.add_argument("--lesson", type=int, default=300_000, help="sentences that the teachers are asked about")
+    parser.add_argument("--hard", type=float, default=1.0, help="weight of the labels against the teachers")
     parser.add_argument("--pretrain", type=float, default=0.0, help="minutes of guessing hidden words first")
+    parser.add_argument("--pretrain-rate", type=float, default=1.5e-3)
     parser.add_argument("--texts", type=Path, nargs="*", default=[], help="sentences for that, one a line")
     parser.add_argument("--out", type=Path, default=Path("data/nlu/run"))
     parser.add_argument("--minutes", type=float, default=30)
@@ -229,6 +279,7 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--vocabulary", type=int, default=9000)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--mixed", type=float, default=0.1, help="weight of what lies between intents")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true")

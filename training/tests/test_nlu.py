@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import random
 import sys
 from pathlib import Path
@@ -11,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from training.nlu import car_domain, data, evaluate, pretrain, scoring, tensors, train
-from training.nlu.export import TOLERANCE, check, graph, load, manifest, write
-from training.nlu.model import Config, Encoder, Lookup, Understanding
+from training.nlu import car_domain, chain, data, evaluate, names, pretrain, scoring, tensors, train
+from training.nlu.export import TOLERANCE, check, graph, manifest, write
+from training.nlu.model import Config, Encoder, Lookup, Understanding, load
 from training.nlu.noise import Noise, cardinal, sound_alikes, spoken
 from training.nlu.text import BUCKETS, grams, words
+from training.nlu.values import Values
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,14 +106,15 @@ def small(tmp_path: Path) -> Path:
         rows = [f'open the {z} window\twindow.open\t{{}}\t{{"zone":[2,3]}}' for z in ("left", "right", "rear", split)]
         rows += [f"play {m} music\tmedia.play\t{{}}\t{{}}" for m in ("some", "good", split)]
         (tmp_path / f"{split}.tsv").write_text("\n".join([heading, *rows]), encoding="utf-8")
+        strange = [f"close my {word}\tstrange.none\t{{}}\t{{}}" for word in ("eyes", "mouth", split)]
+        (tmp_path / f"strangers-{split}.tsv").write_text("\n".join([heading, *strange]), encoding="utf-8")
     everyday = "text\tintent\tslots\tspans\nopen the left window\twindow.open\t{}\t" + '{"zone":"left"}\n'
     (tmp_path / "everyday.tsv").write_text(everyday, encoding="utf-8")
     return tmp_path
 
 
 def corpus(folder: Path) -> data.Corpus:
-    samples = {split: [folder / f"{split}.tsv"] for split in ("train", "dev")}
-    return data.corpus(folder, samples, folder / "everyday.tsv")
+    return data.corpus(folder, data.samples(folder), folder / "everyday.tsv")
 
 
 def test_what_is_measured_is_not_learnt(small: Path):
@@ -164,6 +168,47 @@ def test_a_path_of_tags_never_goes_on_with_what_has_not_begun():
     for _ in range(50):
         path = [tags[number] for number in scoring.best_path(rng.standard_normal((6, 5)).astype(np.float32), steps)]
         assert all(path[start].startswith("B-") for _, start, _ in data.spans(path))
+
+
+def test_a_chain_sums_over_every_sequence_of_tags():
+    generator = torch.Generator().manual_seed(6)
+    scores, steps = torch.randn(2, 3, 4, generator=generator), torch.randn(5, 4, generator=generator)
+    lengths, tags = torch.tensor([3, 2]), torch.tensor([[1, 0, 3], [2, 2, 0]])
+    for row, length in enumerate(lengths.tolist()):
+        every = list(itertools.product(range(4), repeat=length))
+        worth = {
+            path: sum(
+                float(scores[row, at, tag] + steps[path[at - 1] if at else -1, tag]) for at, tag in enumerate(path)
+            )
+            for path in every
+        }
+        total = math.log(sum(math.exp(value) for value in worth.values()))
+        said = worth[tuple(tags[row, :length].tolist())]
+        assert float(chain.loss(scores, steps, lengths, tags)[row]) == pytest.approx(total - said, abs=1e-4)
+        share = sum(math.exp(value - total) for path, value in worth.items() if path[1] == 2)
+        assert float(chain.marginals(scores, steps, lengths)[row, 1, 2]) == pytest.approx(share, abs=1e-4)
+        best = scoring.best_path(scores[row, :length].numpy(), steps.numpy())
+        assert worth[tuple(best)] == pytest.approx(max(worth.values()))
+
+
+def test_values_are_swapped_within_their_slot(small: Path, tmp_path: Path):
+    listed = tmp_path / "names.tsv"
+    listed.write_text("person\tada lovelace\nperson\tgrace\n", encoding="utf-8")
+    learnt = corpus(small).of("train", "sonos")
+    values, rng = Values.of(learnt, listed, untouched=0.0, swapped=1.0), random.Random(3)
+    artists = {"prince", "the beatles", "queen", "ada lovelace", "grace"}
+    heard = set()
+    for _ in range(200):
+        example = values(learnt[0], rng)
+        found = {slot: " ".join(example.words[start:end]) for slot, start, end in data.spans(example.tags)}
+        assert found["artist"] in artists and found["track"] in ("yesterday", "purple rain", "help")
+        assert example.words[0] == "play" and len(example.words) == len(example.tags)
+        heard.add(found["artist"])
+    assert heard == artists
+
+
+def test_names_are_sayable_words():
+    assert names.plain("Saint-Étienne") == "saint etienne" and names.plain("Ward 7") is None
 
 
 def small_network() -> Understanding:
@@ -238,9 +283,19 @@ def test_a_small_corpus_is_learnt_by_heart_measured_and_exported(
     model, state = load(best)
     examples = corpus(small).of("train", "car")
     found = scoring.logits(model, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
-    figures = scoring.figures(found, examples, state["intents"]["car"], state["tags"]["car"])
+    tags = state["tags"]["car"]
+    figures = scoring.figures(found, examples, state["intents"]["car"], tags, scoring.steps(model, "car", tags))
     assert figures["intent"] == 1.0 and figures["slot_f1"] == 1.0
     assert json.loads((small / "figures.json").read_text(encoding="utf-8"))["calibration"]["car"]["slope"] > 0
+    taught = f"--out {small}/taught {sizes} --teachers {best} {best} --lesson 400".replace("--steps 220", "--steps 120")
+    monkeypatch.setattr(sys, "argv", ["train", *options.split(), *taught.split()])
+    train.main()
+    pupil, _ = load(small / "taught" / "best.pt")
+    found = scoring.logits(pupil, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
+    assert (
+        scoring.figures(found, examples, state["intents"]["car"], tags, scoring.steps(pupil, "car", tags))["intent"]
+        == 1
+    )
     write(small / "bundle", model, state)
     text = manifest(small / "bundle", "0.0.1")
     assert 'car = "head-car.safetensors"' in text and text.count(' = "') > 10

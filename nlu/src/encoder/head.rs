@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::EncoderError;
-use super::tensors::Tensors;
+use super::chain::{Chain, Tag};
+use super::tensors::{BadFile, Tensors};
 
 /// The intent of what is none of a domain's; always the first.
 const NONE: &str = "none";
@@ -18,12 +18,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn read(
-        tensors: &Tensors,
-        name: &str,
-        outputs: usize,
-        dim: usize,
-    ) -> Result<Layer, EncoderError> {
+    fn read(tensors: &Tensors, name: &str, outputs: usize, dim: usize) -> Result<Layer, BadFile> {
         Ok(Layer {
             weight: tensors.floats(&format!("{name}.weight"), &[outputs, dim])?,
             bias: tensors.floats(&format!("{name}.bias"), &[outputs])?,
@@ -45,34 +40,6 @@ impl Layer {
     }
 }
 
-/// A tag of a word in the scheme of B. Sang (2000): a slot's first word, a further one, or none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Tag {
-    Outside,
-    Begin(String),
-    Inside(String),
-}
-
-impl Tag {
-    fn parse(text: &str) -> Option<Tag> {
-        match text.split_once('-') {
-            Some(("B", slot)) => Some(Tag::Begin(slot.to_owned())),
-            Some(("I", slot)) => Some(Tag::Inside(slot.to_owned())),
-            None if text == "O" => Some(Tag::Outside),
-            _ => None,
-        }
-    }
-
-    /// Whether this tag may follow another, `None` at the beginning.
-    fn may_follow(&self, before: Option<&Tag>) -> bool {
-        match (self, before) {
-            (Tag::Inside(slot), Some(Tag::Begin(open) | Tag::Inside(open))) => slot == open,
-            (Tag::Inside(_), _) => false,
-            _ => true,
-        }
-    }
-}
-
 /// Words that are a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -84,11 +51,10 @@ pub struct Span {
 
 /// The heads of a domain.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(crate) struct Head {
     names: Vec<String>,
     tags: Vec<Tag>,
-    /// For each tag those it may follow.
-    before: Vec<Vec<usize>>,
+    chain: Chain,
     intents: Layer,
     slots: Layer,
     slope: f32,
@@ -101,13 +67,17 @@ impl Head {
     /// Reads the file of a domain's heads over states of `dim` numbers.
     ///
     /// # Errors
-    /// [`EncoderError::BadFile`].
-    pub fn read(path: &Path, dim: usize) -> Result<Head, EncoderError> {
-        let tensors = Tensors::read(path)?;
-        let bad = |problem: String| EncoderError::BadFile {
-            path: path.to_owned(),
-            problem,
-        };
+    /// [`BadFile`].
+    pub fn read(path: &Path, dim: usize) -> Result<Head, BadFile> {
+        Head::of(&Tensors::read(path)?, dim)
+    }
+
+    /// The heads among the tensors of a file.
+    ///
+    /// # Errors
+    /// [`BadFile`].
+    pub fn of(tensors: &Tensors, dim: usize) -> Result<Head, BadFile> {
+        let bad = |problem: String| tensors.bad(problem);
         let names: Vec<String> = tensors
             .remark("intents")?
             .lines()
@@ -128,7 +98,10 @@ impl Head {
             .lines()
             .map(tag)
             .collect::<Result<_, _>>()?;
-        let number = |name: &str| -> Result<f32, EncoderError> {
+        if !tags.contains(&Tag::Outside) {
+            return Err(bad("has no tag `O` for words that are no slot".into()));
+        }
+        let number = |name: &str| -> Result<f32, BadFile> {
             let text = tensors.remark(name)?;
             let number = text.parse().ok().filter(|number: &f32| number.is_finite());
             number.ok_or_else(|| bad(format!("its remark `{name}` is no number: {text}")))
@@ -139,23 +112,27 @@ impl Head {
                 "its remark `threshold` is no probability: {threshold}"
             )));
         }
-        let followers = |tag: &Tag| {
-            let earlier = tags
-                .iter()
-                .enumerate()
-                .filter(|(_, before)| tag.may_follow(Some(before)));
-            earlier.map(|(number, _)| number).collect()
-        };
         Ok(Head {
-            intents: Layer::read(&tensors, "intents", names.len(), dim)?,
-            slots: Layer::read(&tensors, "tags", tags.len(), dim)?,
+            intents: Layer::read(tensors, "intents", names.len(), dim)?,
+            slots: Layer::read(tensors, "tags", tags.len(), dim)?,
             slope: number("slope")?,
             offset: number("offset")?,
             threshold,
-            before: tags.iter().map(followers).collect(),
+            chain: Chain::read(tensors, &tags)?,
             names,
             tags,
         })
+    }
+
+    /// Names of the intents but that of none.
+    pub fn names(&self) -> &[String] {
+        &self.names[1..]
+    }
+
+    /// Numbers in its tensors.
+    pub fn numbers(&self) -> usize {
+        let layer = |layer: &Layer| layer.weight.len() + layer.bias.len();
+        layer(&self.intents) + layer(&self.slots)
     }
 
     /// Intents that `allowed` lets through with the probability of each that the sentence means it, likeliest first; none
@@ -179,10 +156,12 @@ impl Head {
         found
     }
 
-    /// The slots of the words whose states these are: the best sequence of tags in which no slot goes on that has not begun
-    /// (A. Viterbi, 1967).
+    /// The slots of the words whose states these are: the best chain of tags.
     pub fn spans(&self, words: &[f32]) -> Vec<Span> {
-        let path = self.best_path(words);
+        let states = words.chunks_exact(self.slots.dim);
+        let path = self
+            .chain
+            .best_path(states.map(|state| self.slots.of(state)));
         let mut found: Vec<Span> = Vec::new();
         for (at, number) in path.into_iter().enumerate() {
             match &self.tags[number] {
@@ -200,48 +179,4 @@ impl Head {
         }
         found
     }
-
-    fn best_path(&self, words: &[f32]) -> Vec<usize> {
-        let mut rows = words
-            .chunks_exact(self.slots.dim)
-            .map(|state| self.slots.of(state));
-        let Some(first) = rows.next() else {
-            return Vec::new();
-        };
-        let begins = |(score, tag): (f32, &Tag)| {
-            if tag.may_follow(None) {
-                score
-            } else {
-                f32::NEG_INFINITY
-            }
-        };
-        let mut best: Vec<f32> = first.into_iter().zip(&self.tags).map(begins).collect();
-        let mut back: Vec<Vec<usize>> = Vec::new();
-        for row in rows {
-            let from: Vec<usize> = self
-                .before
-                .iter()
-                .map(|before| likeliest(before.iter().copied(), &best))
-                .collect();
-            best = row
-                .iter()
-                .zip(&from)
-                .map(|(score, from)| score + best[*from])
-                .collect();
-            back.push(from);
-        }
-        let mut path = vec![likeliest(0..best.len(), &best)];
-        for from in back.iter().rev() {
-            path.push(from[path[path.len() - 1]]);
-        }
-        path.reverse();
-        path
-    }
-}
-
-/// The number with the highest score, 0 when there is none.
-fn likeliest(numbers: impl Iterator<Item = usize>, scores: &[f32]) -> usize {
-    numbers
-        .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
-        .unwrap_or_default()
 }

@@ -6,8 +6,7 @@ use std::fs;
 use vocar_inference::TextBundle;
 use vocar_inference::text::Text;
 
-use super::EncoderError;
-use super::tensors::Tensors;
+use super::tensors::{BadFile, Tensors};
 use super::text::grams;
 
 /// int8 rows with a scale each.
@@ -19,7 +18,7 @@ struct Table {
 }
 
 impl Table {
-    fn read(tensors: &Tensors, name: &str, rows: usize, row: usize) -> Result<Table, EncoderError> {
+    fn read(tensors: &Tensors, name: &str, rows: usize, row: usize) -> Result<Table, BadFile> {
         Ok(Table {
             values: tensors.integers(name, &[rows, row])?,
             scales: tensors.floats(&format!("{name}.scale"), &[rows])?,
@@ -53,11 +52,11 @@ impl Rows {
     /// The tables of a bundle; rows are `row` wide.
     ///
     /// # Errors
-    /// [`EncoderError::BadFile`].
-    pub fn read(bundle: &TextBundle, row: usize) -> Result<Rows, EncoderError> {
+    /// [`BadFile`].
+    pub fn read(bundle: &TextBundle, row: usize) -> Result<Rows, BadFile> {
         let text = bundle.manifest().text.clone();
         let path = bundle.path(&text.words);
-        let listed = fs::read_to_string(&path).map_err(|e| EncoderError::BadFile {
+        let listed = fs::read_to_string(&path).map_err(|e| BadFile {
             path,
             problem: format!("cannot be read ({e})"),
         })?;

@@ -17,6 +17,9 @@ pub struct Context {
     pub asking: bool,
     /// A command that waits for a missing slot.
     pub pending: Option<Pending>,
+    /// Names of the adapters to read with; for a domain that none of them is for, its active one.
+    #[serde(default)]
+    pub adapters: Vec<String>,
 }
 
 /// A command that waits for a missing slot.
@@ -46,6 +49,14 @@ impl Context {
         }
     }
 
+    /// The same, read with these adapters.
+    pub fn with_adapters(self, adapters: &[String]) -> Self {
+        Self {
+            adapters: adapters.to_vec(),
+            ..self
+        }
+    }
+
     /// The context after an intent was understood: an intent with missing slots opens a question, any other closes it.
     pub fn after(&self, intent: &Intent) -> Self {
         let pending = intent.missing.first().map(|slot| Pending {
@@ -58,6 +69,7 @@ impl Context {
             addressed: self.addressed,
             asking: false,
             pending,
+            adapters: self.adapters.clone(),
         }
     }
 

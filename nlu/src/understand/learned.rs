@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Context, Intent, Reader, Understander};
+use crate::adapter::AdapterStore;
 use crate::domain::{Domain, IntentSpec};
 use crate::encoder::{Encoder, Guess};
 use crate::value::SlotValue;
@@ -20,6 +21,14 @@ impl Understander {
     /// spoken to.
     pub fn set_encoder(&mut self, encoder: Option<Arc<Encoder>>) {
         self.encoder = encoder;
+        self.adapters = None;
+    }
+
+    /// Has the encoder of a store read, for each domain with the adapter that the context names or that is active, if there is
+    /// one. A domain that the encoder has no heads for is read by its adapter alone.
+    pub fn set_adapters(&mut self, store: Arc<AdapterStore>) {
+        self.encoder = Some(Arc::clone(store.encoder()));
+        self.adapters = Some(store);
     }
 
     /// The intents that the encoder takes a text for, most likely first, each with the probability that it is right; empty
@@ -34,7 +43,14 @@ impl Understander {
         };
         let mut found: Vec<Intent> = Vec::new();
         for domain in self.active() {
-            match encoder.read(domain.name(), &words, |name| reached(domain, name, context)) {
+            let allowed = |name: &str| reached(domain, name, context);
+            let store = self.adapters.as_ref();
+            let adapter = store.and_then(|store| store.choose(domain.name(), &context.adapters));
+            let read = match adapter {
+                Some(adapter) => encoder.read_with(&adapter, &words, allowed),
+                None => encoder.read(domain.name(), &words, allowed),
+            };
+            match read {
                 Ok(Some(guess)) => found.extend(self.intents_of(domain, &guess, &words)),
                 Ok(None) => {}
                 Err(error) => {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use context::{Context, Pending};
 
+use crate::adapter::AdapterStore;
 use crate::automaton::Automaton;
 use crate::builtin::Builtin;
 use crate::domain::{Domain, IntentSpec, Phrasebook, Reach, SlotKind};
@@ -85,6 +86,7 @@ pub struct Understander {
     entities: BTreeMap<String, Phrasebook>,
     driver: DriverSide,
     encoder: Option<Arc<Encoder>>,
+    adapters: Option<Arc<AdapterStore>>,
 }
 
 impl Understander {
@@ -96,6 +98,7 @@ impl Understander {
             entities: BTreeMap::new(),
             driver: DriverSide::Left,
             encoder: None,
+            adapters: None,
         }
     }
 
