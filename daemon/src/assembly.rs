@@ -1,11 +1,13 @@
 //! From settings to parts: domains, mind, ears.
 
 use crate::config::{PrecisionChoice, Settings};
+use crate::conversation::{Manners, samples};
 use crate::ears::{Ears, EarsError, find_bundle};
 use crate::mind::Mind;
 use crate::pipeline::Thresholds;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use vocar_inference::{Precision, TextBundle};
 use vocar_nlu::{Domain, DomainError, Encoder, EncoderError, UnknownName};
 use vocar_speech::decoder::DecodingGraph;
@@ -42,8 +44,9 @@ pub fn domains(settings: &Settings) -> Result<Vec<Arc<Domain>>, DomainError> {
     Ok(domains)
 }
 
-/// Folder of what reads what no template says: the configured one, else the one beside the speech bundle if there is one.
-fn encoder_dir(settings: &Settings) -> Option<PathBuf> {
+/// Folder of the bundle that reads what no template says: the configured one, else the one beside the speech bundle if there is
+/// one.
+pub fn understanding(settings: &Settings) -> Option<PathBuf> {
     let configured = &settings.model.understanding;
     if !configured.as_os_str().is_empty() {
         return Some(configured.clone());
@@ -54,18 +57,24 @@ fn encoder_dir(settings: &Settings) -> Option<PathBuf> {
     beside.join("manifest.toml").exists().then_some(beside)
 }
 
-/// What reads what no template says: the configured bundle, else the one beside the speech bundle if there is one.
+/// The lexicon of the speech bundle, where there is one.
+pub fn lexicon(settings: &Settings) -> Option<PathBuf> {
+    let file = find_bundle(&settings.model.dir).ok()?.join("lexicon.txt");
+    file.exists().then_some(file)
+}
+
+/// What reads what no template says, where there is a bundle for it.
 ///
 /// # Errors
 /// [`EncoderError`] when the bundle is damaged.
 pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError> {
-    let dir = encoder_dir(settings);
+    let dir = understanding(settings);
     dir.map(|dir| Encoder::load(&dir).map(Arc::new)).transpose()
 }
 
 /// The words of free speech, if it is wanted and the bundle for understanding has them.
 fn free_words(settings: &Settings) -> Result<Option<NGram>, EarsError> {
-    let Some(dir) = encoder_dir(settings).filter(|_| settings.recognition.free_speech) else {
+    let Some(dir) = understanding(settings).filter(|_| settings.recognition.free_speech) else {
         return Ok(None);
     };
     let bundle = TextBundle::open(dir)?;
@@ -80,10 +89,25 @@ fn free_words(settings: &Settings) -> Result<Option<NGram>, EarsError> {
 /// [`MindError`].
 pub fn mind(settings: &Settings) -> Result<Mind, MindError> {
     let mut mind = Mind::new(domains(settings)?, single(settings.listen.confirm_below));
+    mind.set_manners(manners(settings));
     for name in &settings.domains.disabled {
         mind.switch(name, false)?;
     }
     Ok(mind)
+}
+
+/// How to converse, as configured.
+#[must_use]
+pub fn manners(settings: &Settings) -> Manners {
+    let span = |seconds: f64| samples(Duration::from_secs_f64(seconds));
+    let dialogue = &settings.dialogue;
+    Manners {
+        confirm_below: single(settings.listen.confirm_below),
+        confirm_dear: dialogue.confirm,
+        answer: span(dialogue.answer_s),
+        follow: span(dialogue.follow_s),
+        keep: span(dialogue.keep_minutes * 60.0),
+    }
 }
 
 /// Hearing as configured, for these words.
@@ -131,7 +155,9 @@ pub const fn thresholds(settings: &Settings) -> Thresholds {
     }
 }
 
-const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
+/// The configured variant of the acoustic model, else the advised one.
+#[must_use]
+pub const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
     match choice {
         PrecisionChoice::Auto => advised,
         PrecisionChoice::F32 => Precision::F32,

@@ -9,7 +9,7 @@ use vocar_speech::event::SpeechEvent;
 use vocar_speech::free::FreeLanguage;
 use vocar_speech::grammar::{GrammarError, WordGraph};
 use vocar_speech::lexicon::Lexicon;
-use vocar_speech::recogniser::{Mode, Recogniser, RecogniserConfig, RecogniserError};
+use vocar_speech::recogniser::{Mode, Recogniser, RecogniserConfig, RecogniserError, Work};
 use vocar_speech::resource::ResourceError;
 
 /// Why nothing can be heard. Each text names the file and the mend.
@@ -49,6 +49,8 @@ fn list(dirs: &[PathBuf]) -> String {
 pub struct Ears {
     recogniser: Recogniser,
     lexicon: Lexicon,
+    bundle: Bundle,
+    model: Arc<AcousticModel>,
     backend: String,
     /// The words of free speech, if it is listened to.
     free: Option<Arc<NGram>>,
@@ -82,13 +84,15 @@ impl Ears {
         });
         let model = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (lexicon, graph) = spelled?;
-        let backend = format!("{}-{}", model.engine(), model.precision());
-        let recogniser = Recogniser::new(&bundle, model, Arc::clone(&graph), &lexicon, config)?;
+        let (own, shown) = (Arc::clone(&model), Arc::clone(&graph));
+        let recogniser = Recogniser::new(&bundle, own, shown, &lexicon, config)?;
         Ok((
             Self {
                 recogniser,
                 lexicon,
-                backend,
+                bundle,
+                backend: backend(&model),
+                model,
                 free: None,
             },
             graph,
@@ -121,6 +125,33 @@ impl Ears {
         self.free.is_some()
     }
 
+    /// Variant of the acoustic model, and output frames (30 ms) in a step of it.
+    pub fn variant(&self) -> (Precision, usize) {
+        (self.model.precision(), self.model.signature().chunk)
+    }
+
+    /// Takes another variant of the acoustic model from the next utterance on; of those the bundle lacks, the lightest
+    /// it has. What is being said is heard out with the present one.
+    ///
+    /// # Errors
+    /// [`EarsError`] when it does not load; the present one stays.
+    pub fn take_variant(&mut self, wanted: Precision) -> Result<(), EarsError> {
+        let precision = available(&self.bundle, wanted);
+        if precision == self.model.precision() {
+            return Ok(());
+        }
+        let model = AcousticModel::load(&self.bundle, precision)?;
+        self.recogniser.set_model(&model)?;
+        self.backend = backend(&model);
+        self.model = model;
+        Ok(())
+    }
+
+    /// What each stage of the cascade has computed.
+    pub fn work(&self) -> Work {
+        self.recogniser.work()
+    }
+
     /// Spells a word graph in phones.
     ///
     /// # Errors
@@ -137,6 +168,11 @@ impl Ears {
     /// Whether speech is awaited and none has begun: the time to listen for other words.
     pub fn awaiting(&self) -> bool {
         self.recogniser.awaiting()
+    }
+
+    /// Whether anything is listened for.
+    pub fn listening(&self) -> bool {
+        self.recogniser.listening()
     }
 
     /// Another microphone heard the newest samples better: what begins is decoded from these instead.
@@ -174,6 +210,10 @@ impl Ears {
     pub fn cancel(&mut self) {
         self.recogniser.cancel();
     }
+}
+
+fn backend(model: &AcousticModel) -> String {
+    format!("{}-{}", model.engine(), model.precision())
 }
 
 /// A bundle need not hold every precision; what it has is better than nothing.

@@ -15,10 +15,14 @@ pub struct Status {
     pub profile: String,
     /// Power level in force.
     pub power_level: String,
+    /// What the level means here, as an object.
+    pub power_plan: serde_json::Value,
     /// What computes the acoustic model, such as `fused-mixed`, or `tract-f32` for a network that is not wholly ours.
     pub backend: String,
     /// Enabled domains.
     pub domains: Vec<String>,
+    /// Adapters in memory.
+    pub adapters: Vec<String>,
     /// Component → `ok`, or what is wrong and how to mend it.
     pub health: BTreeMap<String, String>,
     /// Whether the private mode is on.
@@ -69,6 +73,12 @@ impl Board {
     #[must_use]
     pub fn read(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// The adapters in memory, as shown.
+    #[must_use]
+    pub fn adapters(&self) -> Vec<String> {
+        self.status.borrow().adapters.clone()
     }
 
     /// A receiver that wakes at every change.
@@ -125,8 +135,14 @@ pub struct Counters {
     pub heartbeat: AtomicU64,
     /// Computing time spent on audio, microseconds.
     pub busy_us: AtomicU64,
-    /// Times that computing took longer than the audio it was for.
+    /// Times that computing took noticeably longer than the audio it was for.
     pub late: AtomicU64,
+    /// Steps of the acoustic network.
+    pub network_steps: AtomicU64,
+    /// Rows of its scores in which a wake phrase was looked for.
+    pub spotted_rows: AtomicU64,
+    /// Rows of its scores that the search for sentences took.
+    pub searched_rows: AtomicU64,
 }
 
 impl Counters {
@@ -148,6 +164,9 @@ impl Counters {
             ("dropped_events", read(&self.dropped_events)),
             ("busy_us", read(&self.busy_us)),
             ("late", read(&self.late)),
+            ("network_steps", read(&self.network_steps)),
+            ("spotted_rows", read(&self.spotted_rows)),
+            ("searched_rows", read(&self.searched_rows)),
         ])
     }
 }

@@ -7,6 +7,7 @@
 
 mod acoustic;
 mod bundle;
+mod constants;
 mod cpu;
 mod engine;
 mod file_bytes;
@@ -22,6 +23,7 @@ mod words;
 
 pub use acoustic::{AcousticModel, AcousticSession, LoadError};
 pub use bundle::{Bundle, BundleError, sha256_hex};
+pub use constants::{Constant, constants};
 pub use cpu::CpuEngine;
 pub use engine::{Engine, EngineError, Session, Signature};
 pub use fused::{LowRank, Overlay, OverlayError};

@@ -8,10 +8,12 @@ pub mod adapter;
 pub mod automaton;
 pub mod builtin;
 pub mod check;
+pub mod dialogue;
 pub mod domain;
 pub mod encoder;
 pub mod graph;
-mod random;
+pub mod lessons;
+pub mod random;
 pub mod sample;
 pub mod template;
 pub mod understand;
@@ -24,5 +26,7 @@ pub use domain::{Domain, DomainError};
 pub use encoder::{Encoder, EncoderError};
 pub use graph::{SentenceArc, SentenceGraph};
 pub use sample::{Sample, sample};
-pub use understand::{Context, Intent, Pending, Reader, Understander, UnknownName};
+pub use understand::{
+    Choice, Context, Follows, Intent, Last, Pending, Reader, Understander, UnknownName,
+};
 pub use value::{Entities, EntityValue, SlotValue, TemperatureUnit};

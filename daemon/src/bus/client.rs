@@ -31,7 +31,9 @@ pub trait VoiceAssistant1 {
     fn load_adapter(&self, name: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
     /// Unloads an adapter.
     fn unload_adapter(&self, name: &str) -> zbus::Result<()>;
-    /// The loaded adapters.
+    /// Keeps a loaded adapter in memory, or no more.
+    fn pin_adapter(&self, name: &str, pinned: bool) -> zbus::Result<()>;
+    /// The adapters in memory and in the folder.
     fn list_adapters(&self) -> zbus::Result<Vec<Dict>>;
     /// Switches a domain on.
     fn enable_domain(&self, name: &str) -> zbus::Result<()>;
@@ -43,6 +45,9 @@ pub trait VoiceAssistant1 {
     fn subscribe(&self) -> zbus::Result<()>;
     /// Asks for no more transcripts.
     fn unsubscribe(&self) -> zbus::Result<()>;
+
+    /// Tells what the vehicle says of its power, by VSS path, for as long as the caller stays on the bus.
+    fn set_vehicle_state(&self, state: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
 
     /// A command.
     #[zbus(signal)]
@@ -87,12 +92,18 @@ pub trait VoiceAssistant1 {
     /// Power level in force.
     #[zbus(property)]
     fn power_level(&self) -> zbus::Result<String>;
+    /// What the power level means here.
+    #[zbus(property)]
+    fn power_plan(&self) -> zbus::Result<Dict>;
     /// What computes the acoustic model.
     #[zbus(property)]
     fn backend(&self) -> zbus::Result<String>;
     /// Enabled domains.
     #[zbus(property)]
     fn domains(&self) -> zbus::Result<Vec<String>>;
+    /// Adapters in memory.
+    #[zbus(property)]
+    fn adapters(&self) -> zbus::Result<Vec<String>>;
     /// Component → `ok` or what is wrong.
     #[zbus(property)]
     fn health(&self) -> zbus::Result<Dict>;

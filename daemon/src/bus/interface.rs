@@ -6,6 +6,7 @@ use super::peers::Peers;
 use super::wire::{self, Dict};
 use crate::config::Settings;
 use crate::handle::Handle;
+use crate::power::Vehicle;
 use crate::status::Board;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use vocar_nlu::EntityValue;
 use zbus::message::Header;
+use zbus::names::OwnedUniqueName;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedVariant, interface};
 
@@ -32,6 +34,8 @@ pub struct VoiceAssistant {
     pub settings: Arc<ArcSwap<Settings>>,
     /// Who gets transcripts.
     pub peers: Arc<Peers>,
+    /// What the vehicle says of its power.
+    pub vehicle: Arc<Vehicle>,
 }
 
 #[interface(name = "org.vocar.VoiceAssistant1", introspection_docs = false)]
@@ -56,14 +60,9 @@ impl VoiceAssistant {
         text: String,
         options: HashMap<String, OwnedVariant>,
     ) -> Result<Vec<Dict>, Error> {
-        let announce = options::announce(&options)?;
-        Ok(self
-            .worker
-            .interpret(text, announce)
-            .await?
-            .iter()
-            .map(wire::intent)
-            .collect())
+        let options = options::interpret(&options)?;
+        let commands = self.worker.interpret(text, options).await?;
+        Ok(wire::commands(&commands))
     }
 
     async fn confirm(&self, session: u64, yes: bool) -> Result<(), Error> {
@@ -87,17 +86,22 @@ impl VoiceAssistant {
         name: String,
         options: HashMap<String, OwnedVariant>,
     ) -> Result<(), Error> {
-        tracing::debug!(name, options = options.len(), "an adapter was asked for");
-        Err(no_adapters(&name))
+        let options = options::load(&options, &self.settings.load().adapters)?;
+        Ok(self.worker.load_adapter(name, options).await?)
     }
 
     async fn unload_adapter(&self, name: String) -> Result<(), Error> {
-        Err(no_adapters(&name))
+        Ok(self.worker.unload_adapter(name).await?)
+    }
+
+    async fn pin_adapter(&self, name: String, pinned: bool) -> Result<(), Error> {
+        Ok(self.worker.pin_adapter(name, pinned).await?)
     }
 
     #[zbus(out_args("adapters"))]
-    async fn list_adapters(&self) -> Vec<Dict> {
-        Vec::new()
+    async fn list_adapters(&self) -> Result<Vec<Dict>, Error> {
+        let adapters = self.worker.list_adapters().await?;
+        Ok(adapters.iter().map(wire::dict).collect())
     }
 
     async fn enable_domain(&self, name: String) -> Result<(), Error> {
@@ -145,6 +149,27 @@ impl VoiceAssistant {
         Ok(())
     }
 
+    async fn set_vehicle_state(
+        &self,
+        state: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let state = options::vehicle(&state, self.vehicle.state())?;
+        let sender = header.sender();
+        let peer = sender.ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
+        let peer = OwnedUniqueName::from(peer.to_owned());
+        if self.vehicle.set(state, &peer) {
+            let (vehicle, connection) = (Arc::clone(&self.vehicle), connection.clone());
+            tokio::spawn(async move {
+                if let Err(error) = vehicle.outlast(&connection, peer).await {
+                    tracing::debug!("watching who told of the vehicle: {error}");
+                }
+            });
+        }
+        Ok(())
+    }
+
     #[zbus(property)]
     async fn state(&self) -> String {
         self.board.read().state.name().to_owned()
@@ -161,6 +186,11 @@ impl VoiceAssistant {
     }
 
     #[zbus(property)]
+    async fn power_plan(&self) -> Dict {
+        wire::dict(&self.board.read().power_plan)
+    }
+
+    #[zbus(property)]
     async fn backend(&self) -> String {
         self.board.read().backend
     }
@@ -168,6 +198,11 @@ impl VoiceAssistant {
     #[zbus(property)]
     async fn domains(&self) -> Vec<String> {
         self.board.read().domains
+    }
+
+    #[zbus(property)]
+    async fn adapters(&self) -> Vec<String> {
+        self.board.read().adapters
     }
 
     #[zbus(property)]
@@ -263,11 +298,4 @@ impl VoiceAssistant {
         prompt: &str,
         details: Dict,
     ) -> zbus::Result<()>;
-}
-
-fn no_adapters(name: &str) -> Error {
-    Error::NotSupported(format!(
-        "adapter \"{name}\": the encoder of this version takes no adapters; add sentences to a domain instead \
-         (configuration: domains.dirs)"
-    ))
 }

@@ -5,7 +5,8 @@ use crate::config::Hardware;
 use crate::hardware;
 use clap::Args;
 use std::path::PathBuf;
-use vocar_hw::explain;
+use std::time::{Duration, Instant};
+use vocar_hw::{Choice, Sampler, explain, trace};
 
 /// Options of `hw`.
 #[derive(Debug, Args)]
@@ -13,6 +14,26 @@ pub struct Arguments {
     /// Look at the machine whose /proc and /sys lie in this folder, in place of hardware.sysroot.
     #[arg(long, value_name = "DIR")]
     sysroot: Option<PathBuf>,
+    /// Print what the power policy reads, a line every three seconds for so many seconds: a trace to try the policy on.
+    #[arg(long, value_name = "SECONDS")]
+    record: Option<u64>,
+}
+
+/// Time between two readings, as the service takes them.
+const PERIOD: Duration = Duration::from_secs(3);
+
+fn record(choice: &Choice, sysroot: &std::path::Path, seconds: u64) {
+    let mut sampler = Sampler::new(sysroot, choice);
+    let begin = Instant::now();
+    tell!("{}", trace::HEADER);
+    loop {
+        let at = begin.elapsed();
+        tell!("{}", trace::line(at, &sampler.read()));
+        if at + PERIOD > Duration::from_secs(seconds) {
+            return;
+        }
+        std::thread::sleep(PERIOD);
+    }
 }
 
 /// Explains the choice.
@@ -30,9 +51,13 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::new(Code::Input, text));
     }
     let choice = hardware::choose(&Hardware {
-        sysroot,
+        sysroot: sysroot.clone(),
         ..settings
     });
+    if let Some(seconds) = arguments.record {
+        record(&choice, &sysroot, seconds);
+        return Ok(());
+    }
     if common.json {
         let json = serde_json::to_string(&choice)
             .map_err(|error| Failure::new(Code::Input, error.to_string()))?;

@@ -5,10 +5,12 @@ macro_rules! tell {
     ($($text:tt)*) => { $crate::cli::show::line(&format!($($text)*)) };
 }
 
+mod adapter;
 mod cabin;
 mod decision;
 mod doctor;
 mod domain;
+mod energy;
 mod eval;
 mod failure;
 mod hw;
@@ -17,6 +19,7 @@ mod local;
 mod manifest;
 mod monitor;
 mod printer;
+mod priority;
 mod reading;
 mod report;
 mod run;
@@ -25,6 +28,7 @@ mod score;
 mod show;
 mod status;
 mod telephone;
+mod train;
 
 pub use failure::{Code, Failure};
 
@@ -114,7 +118,7 @@ enum Command {
     /// the words of rejected rows as deletions. `false_intents` and `false_intents_per_hour` are about the other rows.
     /// `latency_ms` is from the end of the last word to the intent or, with --sentences, to the transcript; `rtf` is
     /// computing time for a second of audio. `zone_right` is the share of the rows with a column zone whose last result
-    /// names that zone.
+    /// names that zone. `--energy` adds `energy`: see there.
     Eval(eval::Arguments),
     /// Listen through the service once and print what it understands.
     Listen(listen::Arguments),
@@ -130,6 +134,8 @@ enum Command {
     Doctor,
     /// Check a domain, or draw sentences from it.
     Domain(domain::Arguments),
+    /// List, load, unload or pin the adapters of the service; train one, or correct it.
+    Adapter(adapter::Arguments),
 }
 
 /// Runs one command.
@@ -148,6 +154,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Hw(arguments) => hw::execute(&common, &arguments),
         Command::Doctor => doctor::execute(&common),
         Command::Domain(arguments) => domain::execute(&common, &arguments),
+        Command::Adapter(arguments) => adapter::execute(&common, &arguments),
     }
 }
 

@@ -162,11 +162,14 @@ mod tests {
             name: name.into(),
             slots: slots.clone(),
             vss: None,
+            target: None,
             confidence: 0.9,
             missing: Vec::new(),
             prompt: None,
             text: String::new(),
             reader: vocar_nlu::Reader::Template,
+            follows: None,
+            confirm: None,
         }
     }
 

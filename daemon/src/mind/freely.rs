@@ -1,6 +1,7 @@
 //! Free speech: many readings, each a little likely, vote for what was meant.
 
 use super::Mind;
+use crate::conversation::Said;
 use vocar_nlu::Intent;
 
 /// Nats by which a reading that is behind the best is e times less likely: neighbouring frames say much the same, so that
@@ -20,9 +21,11 @@ pub struct FreeReading {
 
 impl Mind {
     /// What was most likely meant by one of these readings, best first. Its confidence is the chance that it was, by the
-    /// readings' own chances and by what each can mean, times how well the best of them fits the sound.
+    /// readings' own chances and by what each can mean, times how well the best of them fits the sound; where the speaker
+    /// has to choose between commands, the chance that one of them was.
     #[must_use]
-    pub fn free_meaning(&self, readings: &[FreeReading]) -> Option<Intent> {
+    pub fn free_meaning(&self, readings: &[FreeReading]) -> Option<Said> {
+        let context = self.context();
         let fit = readings.first()?.confidence;
         let chances: Vec<f32> = readings
             .iter()
@@ -31,7 +34,7 @@ impl Mind {
         let sum: f32 = chances.iter().sum();
         let mut found: Vec<Intent> = Vec::new();
         for (reading, chance) in readings.iter().zip(chances) {
-            for intent in self.understander.understand(&reading.text, &self.context) {
+            for intent in self.understander.understand(&reading.text, &context) {
                 let vote = intent.confidence * chance / sum;
                 match found.iter_mut().find(|other| same(other, &intent)) {
                     Some(other) => other.confidence += vote,
@@ -42,17 +45,21 @@ impl Mind {
                 }
             }
         }
-        let mut best = found
-            .into_iter()
-            .max_by(|a, b| a.confidence.total_cmp(&b.confidence))?;
+        found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        let choice = self.understander.choice(&found);
+        let mut best = found.into_iter().next()?;
+        if let Some(choice) = &choice {
+            best.confidence = choice.among.iter().map(|intent| intent.confidence).sum();
+        }
         best.confidence = best.confidence.min(1.0) * fit;
-        Some(best)
+        Some(self.weighed(best, choice))
     }
 }
 
 /// Whether two intents ask for the same.
 fn same(one: &Intent, other: &Intent) -> bool {
-    (&one.domain, &one.name, &one.slots) == (&other.domain, &other.name, &other.slots)
+    let command = |intent: &Intent| (intent.domain.clone(), intent.name.clone(), intent.follows);
+    command(one) == command(other) && one.slots == other.slots
 }
 
 #[cfg(test)]
@@ -89,7 +96,7 @@ mod tests {
     #[test]
     fn readings_that_mean_the_same_vote_together() {
         let said = readings(&[("light off", 0.0), ("light on", 0.5), ("lights on", 0.5)]);
-        let intent = mind().free_meaning(&said).unwrap();
+        let intent = mind().free_meaning(&said).unwrap().intent;
         assert_eq!(intent.name, "light.on");
         let on = 2.0 * (-0.5 / NATS).exp();
         assert!((intent.confidence - 0.8 * on / (1.0 + on)).abs() < 1e-5);
@@ -100,11 +107,11 @@ mod tests {
         let alone = mind()
             .free_meaning(&readings(&[("light on", 0.0)]))
             .unwrap();
-        assert!((alone.confidence - 0.8).abs() < 1e-6);
+        assert!((alone.intent.confidence - 0.8).abs() < 1e-6);
         let said = readings(&[("right on", 0.0), ("light on", NATS)]);
         let doubted = mind().free_meaning(&said).unwrap();
         let share = (-1f32).exp() / (1.0 + (-1f32).exp());
-        assert!((doubted.confidence - 0.8 * share).abs() < 1e-5);
+        assert!((doubted.intent.confidence - 0.8 * share).abs() < 1e-5);
         assert_eq!(mind().free_meaning(&readings(&[("right on", 0.0)])), None);
         assert_eq!(mind().free_meaning(&[]), None);
     }

@@ -1,11 +1,11 @@
 //! Free speech against the grammar: what was said in any words counts where the grammar's sentence does not, or is less sure.
 
 use super::Pipeline;
+use crate::conversation::Said;
 use crate::event::Latency;
 use crate::mind::FreeReading;
 use crate::witness;
 use std::time::{Duration, Instant};
-use vocar_nlu::Intent;
 use vocar_speech::dictation::Names;
 use vocar_speech::event::Recognition;
 
@@ -15,7 +15,7 @@ pub(super) struct Contest {
     /// What was said in any words; `None` where nobody listened for that.
     pub said: Option<Recognition>,
     /// What it means, and how sure that is.
-    pub meaning: Option<Intent>,
+    pub meaning: Option<Said>,
     /// It counts, not the grammar's sentence.
     pub won: bool,
     /// Audio heard and computing time since the last word.
@@ -24,7 +24,7 @@ pub(super) struct Contest {
 
 impl Contest {
     /// What was said and what it means, if it counts.
-    pub fn winner(&self) -> Option<(&Recognition, Intent)> {
+    pub fn winner(&self) -> Option<(&Recognition, Said)> {
         let meaning = self.meaning.clone().filter(|_| self.won)?;
         Some((self.said.as_ref()?, meaning))
     }
@@ -53,13 +53,13 @@ impl Pipeline {
             return Contest::default();
         };
         let begin = Instant::now();
+        self.choose_readers();
         let meaning = self.mind.free_meaning(&free_readings(&said));
-        let own = grammar.and_then(|grammar| self.mind.meaning(&self.readings(grammar)));
-        let won = meaning.as_ref().is_some_and(|meaning| {
-            meaning.confidence >= self.thresholds.free
-                && own
-                    .as_ref()
-                    .is_none_or(|own| own.confidence < meaning.confidence)
+        let own = grammar.map(|grammar| self.mind.meaning(&self.readings(grammar)));
+        let own = own.and_then(|commands| commands.into_iter().next());
+        let won = meaning.as_ref().is_some_and(|Said { intent, .. }| {
+            intent.confidence >= self.thresholds.free
+                && own.is_none_or(|own| own.intent.confidence < intent.confidence)
         });
         let latency = Latency {
             endpoint_ms: witness::milliseconds_of(said.waited()),

@@ -8,6 +8,8 @@ use vocar_speech::decoder::DecodingGraph;
 pub(super) struct Graphs {
     addressed: Option<Arc<DecodingGraph>>,
     open: Option<Arc<DecodingGraph>>,
+    /// Made for a question or for the last command, used once: the command's number, none for a question.
+    pub special: Option<Option<u64>>,
 }
 
 impl Graphs {

@@ -60,7 +60,7 @@ impl Pipeline {
             understanding,
             freely: free.said.as_ref().map(|said| Freely {
                 candidates: witness::candidates(said),
-                meaning: free.meaning.clone(),
+                meaning: free.meaning.as_ref().map(|said| said.intent.clone()),
                 threshold: self.thresholds.free,
                 won: free.won,
             }),

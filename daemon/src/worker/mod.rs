@@ -1,5 +1,6 @@
 //! The inference thread: owns the pipeline and the microphone, obeys commands, emits events.
 
+mod adapters;
 mod sessions;
 mod settings;
 mod sound;
@@ -18,11 +19,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use vocar_hw::Choice;
-use vocar_nlu::{Encoder, EntityValue};
+use vocar_nlu::{AdapterStore, Encoder, EntityValue};
 use vocar_speech::cabin::Cabin;
+use vocar_speech::recogniser::Work;
 
 /// How long the thread sleeps without a session; the watchdog's heartbeat is this slow.
 const IDLE: Duration = Duration::from_millis(500);
@@ -113,11 +115,19 @@ struct Shift {
     power: Power,
     outlet: Outlet,
     pipeline: Pipeline,
+    /// The adapters of the encoder, if there is one.
+    adapters: Option<Arc<AdapterStore>>,
     /// Injected entities, to inject again when the domains are loaded anew.
     entities: BTreeMap<String, Vec<EntityValue>>,
     microphone: Option<Microphone>,
     open: Option<Open>,
+    /// The power level forbids the session, but something is being said: when it ends at the latest, if ever.
+    leaving: Option<Option<Instant>>,
     last_id: u64,
+    /// Of the pipeline, as far as it is counted on the board.
+    work: Work,
+    /// Until when time without a session has been counted.
+    rested: Instant,
 }
 
 impl Shift {
@@ -129,10 +139,11 @@ impl Shift {
         if !outlet.board().read().health.contains_key("domains") {
             outlet.board().health("domains", OK);
         }
-        mind.set_encoder(encoder(&settings, &outlet));
+        let encoder = encoder(&settings, &outlet);
+        let adapters = adapters::furnish(&mut mind, encoder, &settings, &outlet);
         let power = Power::new(&settings.hardware, choice);
         let mut pipeline = pipeline(mind, &settings);
-        let advised = power.choice().precision;
+        let advised = power.plan().precision;
         match assembly::ears(&settings, &pipeline.words(), advised) {
             Ok(ears) => {
                 pipeline.set_ears(Some(ears));
@@ -147,10 +158,14 @@ impl Shift {
             power,
             outlet,
             pipeline,
+            adapters,
             entities,
             microphone: None,
             open: None,
+            leaving: None,
             last_id: 0,
+            work: Work::default(),
+            rested: Instant::now(),
         };
         shift.publish();
         shift.show_power();
@@ -162,21 +177,31 @@ impl Shift {
     /// One turn: a command if there is one, then some sound. False at the end.
     fn turn(&mut self, commands: &Receiver<Command>) -> bool {
         Counters::add(&self.outlet.board().counters.heartbeat, 1);
-        let patience = if self.open.is_some() {
-            Duration::ZERO
-        } else {
-            IDLE
+        let patience = match &self.open {
+            None => IDLE,
+            Some(_) if self.rests() => self.power.rest(),
+            Some(_) => Duration::ZERO,
         };
         match commands.recv_timeout(patience) {
             Ok(Command::Shutdown) | Err(RecvTimeoutError::Disconnected) => return false,
             Ok(command) => self.obey(command),
             Err(RecvTimeoutError::Timeout) => {}
         }
+        let rested = std::mem::replace(&mut self.rested, Instant::now());
         if self.open.is_some() {
             self.listen();
+            self.let_go();
+        } else {
+            self.rest(rested.elapsed());
         }
+        self.power.work(self.pipeline.hears_command());
         self.show();
         true
+    }
+
+    /// Whether sound may gather: nobody speaks, and the microphone is there.
+    fn rests(&self) -> bool {
+        self.microphone.is_some() && !self.pipeline.is_hearing()
     }
 
     fn obey(&mut self, command: Command) {
@@ -195,10 +220,10 @@ impl Shift {
             }
             Command::Interpret {
                 text,
-                announce,
+                options,
                 reply,
             } => {
-                let result = self.interpret(&text, announce);
+                let result = self.interpret(&text, &options);
                 self.answer(reply, result);
             }
             Command::Confirm {
@@ -221,6 +246,7 @@ impl Shift {
                 let result = self.switch(&name, on);
                 self.answer(reply, result);
             }
+            Command::Adapter(command) => self.adapt(command),
             Command::Apply(settings, reply) => {
                 let result = self.apply(*settings);
                 self.answer(reply, result);
@@ -250,6 +276,7 @@ impl Shift {
 
     /// Announces the state if it is another one.
     fn show(&self) {
+        self.show_adapters();
         let (session, zone) = self
             .open
             .as_ref()
@@ -260,7 +287,7 @@ impl Shift {
     }
 
     fn state(&self) -> State {
-        if self.pipeline.mind().is_asking() {
+        if self.pipeline.mind().is_asking_anybody() {
             return State::Asking;
         }
         match &self.open {
@@ -289,10 +316,12 @@ fn cabin(settings: &Settings, outlet: &Outlet) -> Option<Cabin> {
 }
 
 fn pipeline(mind: Mind, settings: &Settings) -> Pipeline {
-    Pipeline::new(
+    let mut pipeline = Pipeline::new(
         mind,
         Language::Domains,
         assembly::thresholds(settings),
         settings.audio.zone.clone(),
-    )
+    );
+    pipeline.set_seats(settings.adapters.seats.clone());
+    pipeline
 }

@@ -1,13 +1,17 @@
 //! Sessions: when they begin, when they end, and which may be.
 
 use super::{Open, Shift};
+use crate::assembly;
 use crate::command::{ListenOptions, Refusal};
 use crate::config::ListenMode;
 use crate::event::{Event, EventKind, SAMPLE_RATE};
 use crate::microphone::Microphone;
 use crate::status::{Counters, OK};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vocar_hw::Level;
+
+/// How long what is being said may go on when everything shall pause: logind waits 5 s.
+const LAST_WORDS: Duration = Duration::from_millis(3500);
 
 /// How long a microphone may take to open before a session begins without waiting for it.
 const OPENING: Duration = Duration::from_millis(500);
@@ -18,6 +22,7 @@ impl Shift {
             return Err(Refusal::Busy(open.id));
         }
         self.power.allows(options.mode)?;
+        self.prepare(&options.adapters)?;
         if self.pipeline.backend().is_none() {
             let why = self
                 .outlet
@@ -35,9 +40,10 @@ impl Shift {
         if self.microphone.is_none() {
             self.microphone = Some(self.open_microphone(&mut tracks)?);
         }
-        let standing = self.open.take();
+        let standing = self.open.is_some();
+        self.leave();
         let started = self.begin(options, false);
-        if started.is_err() && standing.is_some() {
+        if started.is_err() && standing {
             self.stand();
         }
         self.hear(&tracks);
@@ -67,6 +73,7 @@ impl Shift {
         let seat = options.zone;
         let zone = seat.as_ref().unwrap_or(&self.settings.audio.zone).clone();
         let id = self.last_id + 1;
+        self.pipeline.name_adapters(options.adapters);
         self.pipeline
             .begin(id, seat.as_deref(), options.mode)
             .map_err(|error| Refusal::Failed(error.to_string()))?;
@@ -100,6 +107,7 @@ impl Shift {
             mode,
             zone: None,
             timeout: Duration::ZERO,
+            adapters: Vec::new(),
         };
         if let Err(error) = self.begin(options, true) {
             self.outlet.fault("recogniser", &error.to_string());
@@ -136,25 +144,38 @@ impl Shift {
         self.close();
     }
 
+    /// Ends a session whose command was heard, unless it waits for an answer.
     pub(super) fn close_if_done(&mut self) {
-        if self.open.as_ref().is_some_and(|open| open.done) {
+        let done = self.open.as_ref().is_some_and(|open| open.done);
+        if done && !self.pipeline.mind().is_asking() {
             self.close();
         }
     }
 
     /// Ends the session; without another one the microphone is closed too: nobody listens unasked.
     pub(super) fn close(&mut self) {
-        self.open = None;
+        self.leaving = None;
+        self.leave();
         self.stand();
         if self.open.is_none() {
             self.microphone = None;
         }
     }
 
+    /// No session is open: what the last one asked is withdrawn.
+    pub(super) fn leave(&mut self) {
+        if self.open.is_none() {
+            return;
+        }
+        let mut events = Vec::new();
+        self.pipeline.leave(&mut |event| events.push(event));
+        self.open = None;
+        self.follow(events);
+    }
+
     /// Another power level: sessions that it does not allow end, standing ones that it allows again begin.
     pub(super) fn restrain(&mut self, level: Level, why: String) {
-        let chosen = self.settings.hardware.power_level.fixed().is_some();
-        if !chosen && level != self.power.level() {
+        if level != self.power.level() {
             self.power.enter(level, why);
             self.power_changed();
         }
@@ -167,13 +188,45 @@ impl Shift {
             level: self.power.level().to_string(),
             reason: self.power.why().to_owned(),
         });
-        let forbidden = |open: &Open| self.power.allows(open.mode).is_err();
-        if self.open.as_ref().is_some_and(forbidden) {
-            self.pipeline.cancel();
-            self.close();
+        self.refit();
+        self.leaving = None;
+        if self.is_forbidden() {
+            let paused = self.power.level() == Level::Paused;
+            self.leaving = Some(paused.then(|| Instant::now() + LAST_WORDS));
+            self.let_go();
         } else {
             self.stand();
         }
+    }
+
+    fn is_forbidden(&self) -> bool {
+        let forbidden = |open: &Open| self.power.allows(open.mode).is_err();
+        self.open.as_ref().is_some_and(forbidden)
+    }
+
+    /// Ends a session that the power level forbids, once nothing is being said; what is being said at the last moment
+    /// is taken as complete.
+    pub(super) fn let_go(&mut self) {
+        let Some(latest) = self.leaving else { return };
+        if self.open.is_none() {
+            self.leaving = None;
+        } else if !self.pipeline.is_engaged() {
+            self.pipeline.cancel();
+            self.close();
+        } else if latest.is_some_and(|latest| Instant::now() >= latest) {
+            self.finish();
+        }
+    }
+
+    /// Takes the variant of the acoustic model that the plan wants, from the next utterance on.
+    fn refit(&mut self) {
+        let wanted =
+            assembly::precision(self.settings.model.precision, self.power.plan().precision);
+        match self.pipeline.take_variant(wanted) {
+            Ok(()) => self.publish(),
+            Err(error) => self.outlet.fault("model", &error.to_string()),
+        }
+        self.show_power();
     }
 
     /// Puts the level on the board.
@@ -181,7 +234,12 @@ impl Shift {
         let board = self.outlet.board();
         board.health("power", &self.power.health());
         let level = self.power.level().to_string();
-        board.change(|status| status.power_level = level);
+        let ears = self.pipeline.ears();
+        let plan = self.power.report(ears.map(crate::ears::Ears::variant));
+        board.change(|status| {
+            status.power_level = level;
+            status.power_plan = plan;
+        });
     }
 
     /// An event that belongs to no session.

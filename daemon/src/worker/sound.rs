@@ -7,6 +7,10 @@ use crate::microphone::{Change, Microphone};
 use crate::status::{Counters, OK};
 use std::time::{Duration, Instant};
 
+/// Computing that takes less than half a step of the network is not late, however short the piece of sound: nobody
+/// notices, and the next piece is there to catch up in.
+const UNNOTICED: f64 = 0.12;
+
 /// How long it waits for sound within a session; commands wait as long.
 const PATIENCE: Duration = Duration::from_millis(30);
 
@@ -23,6 +27,7 @@ impl Shift {
                 }
                 Err(why) => {
                     std::thread::sleep(PATIENCE);
+                    self.rest(PATIENCE);
                     vec![Change::Lost(why)]
                 }
             },
@@ -76,6 +81,14 @@ impl Shift {
         }
     }
 
+    /// Time goes by without sound.
+    pub(super) fn rest(&mut self, time: Duration) {
+        let mut events = Vec::new();
+        self.pipeline.rest(time, &mut |event| events.push(event));
+        self.follow(events);
+        self.close_if_done();
+    }
+
     pub(super) fn hear(&mut self, tracks: &[Vec<f32>]) {
         let length = tracks.first().map_or(0, Vec::len) as u64;
         if length == 0 {
@@ -90,10 +103,11 @@ impl Shift {
             &counters.busy_us,
             u64::try_from(spent.as_micros()).unwrap_or(u64::MAX),
         );
-        if spent.as_secs_f64() > seconds(length) {
+        if spent.as_secs_f64() > seconds(length).max(UNNOTICED) {
             Counters::add(&counters.late, 1);
         }
         Counters::add(&counters.samples, length);
+        self.count_work();
         self.follow(events);
         if let Err(error) = result {
             self.outlet.fault("recogniser", &error.to_string());
@@ -107,6 +121,21 @@ impl Shift {
             }
         }
         self.close_if_done();
+    }
+
+    /// Adds to the counters what each stage of the cascade has computed since the last time.
+    fn count_work(&mut self) {
+        let work = self.pipeline.ears().map(crate::ears::Ears::work);
+        let work = work.unwrap_or_default();
+        let counters = &self.outlet.board().counters;
+        for (counter, now, before) in [
+            (&counters.network_steps, work.steps, self.work.steps),
+            (&counters.spotted_rows, work.spotted, self.work.spotted),
+            (&counters.searched_rows, work.searched, self.work.searched),
+        ] {
+            Counters::add(counter, now.saturating_sub(before));
+        }
+        self.work = work;
     }
 
     /// Passes events on and learns from them how the session goes.

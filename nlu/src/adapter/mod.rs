@@ -4,6 +4,19 @@
 //! (E. Hu et al., "LoRA", 2021) and heads of its own. The base network is shared and never changed, so any number of
 //! adapters may read at the same time; one that is read with much can be [merged](Adapter::merged) into layers of its own,
 //! which costs memory and saves time. An [`AdapterStore`] keeps those of a vehicle within a bound of memory.
+//!
+//! On the disk an adapter is a folder of its name with `adapter.toml`, an [`AdapterManifest`], and the safetensors file that
+//! it names, halves or floats:
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | `lora.LAYER.a`, `lora.LAYER.b` | `[rank, inputs]`, `[outputs, rank]` | the layer called so in the base's ONNX file, whose output gets alpha / rank · b a x; any subset of the layers |
+//! | `intents.weight`, `intents.bias` | `[intents, dim]`, `[intents]` | over the state of the sentence |
+//! | `tags.weight`, `tags.bias` | `[tags, dim]`, `[tags]` | over the state of each word |
+//! | `steps` | `[tags + 1, tags]` | scores from tag to tag, the last row for the first word; may be absent |
+//!
+//! with the remarks `intents` and `tags` (names, one a line; the first intent is `none`; tags are `O`, `B-slot`, `I-slot`), and
+//! `slope`, `offset` and `threshold` of the curve that makes probabilities of scores, as in the heads of the base.
 
 mod error;
 mod manifest;
@@ -28,8 +41,14 @@ pub use write::{Weights, write};
 
 /// Tensors of additions to a layer are called after it, behind this.
 const LAYER: &str = "lora.";
-/// The tensors of the heads.
-const HEADS: [&str; 4] = ["intents.weight", "intents.bias", "tags.weight", "tags.bias"];
+/// The tensors of the heads; there may be no `steps`.
+const HEADS: [&str; 5] = [
+    "intents.weight",
+    "intents.bias",
+    "tags.weight",
+    "tags.bias",
+    "steps",
+];
 
 /// What an adapter adds to the network.
 enum Form {

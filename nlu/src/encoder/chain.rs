@@ -43,19 +43,22 @@ pub(super) struct Chain {
     before: Vec<Vec<(usize, f32)>>,
 }
 
+/// The scores of a file's steps: `steps` [tags + 1, tags] from the tag of the row to that of the column, the last row for the
+/// first word; all at nought where it has none.
+///
+/// # Errors
+/// [`BadFile`] when these are of another shape or not finite.
+pub(super) fn steps(tensors: &Tensors, tags: usize) -> Result<Vec<f32>, BadFile> {
+    if tensors.has(STEPS) {
+        return tensors.floats(STEPS, &[tags + 1, tags]);
+    }
+    Ok(vec![0.0; (tags + 1) * tags])
+}
+
 impl Chain {
-    /// The chain of some tags; the file may hold `steps` [tags + 1, tags] from the tag of the row to that of the column, the
-    /// last row for the first word.
-    ///
-    /// # Errors
-    /// [`BadFile`] when these are of another shape or not finite.
-    pub fn read(tensors: &Tensors, tags: &[Tag]) -> Result<Chain, BadFile> {
+    /// The chain of some tags with the scores of the steps between them.
+    pub fn new(learnt: &[f32], tags: &[Tag]) -> Chain {
         let count = tags.len();
-        let learnt = if tensors.has(STEPS) {
-            tensors.floats(STEPS, &[count + 1, count])?
-        } else {
-            vec![0.0; (count + 1) * count]
-        };
         let step = |before: usize, after: usize| learnt[before * count + after];
         let first = |(number, tag): (usize, &Tag)| {
             if tag.may_follow(None) {
@@ -70,10 +73,10 @@ impl Chain {
                 .map(|earlier| (earlier, step(earlier, number)))
                 .collect()
         };
-        Ok(Chain {
+        Chain {
             first: tags.iter().enumerate().map(first).collect(),
             before: tags.iter().enumerate().map(before).collect(),
-        })
+        }
     }
 
     /// The best sequence of tags for rows of their scores, one a word, in which no slot goes on that has not begun
@@ -144,7 +147,8 @@ mod tests {
                 .flat_map(|v| v.to_le_bytes()),
         );
         std::fs::write(&path, bytes).unwrap();
-        Chain::read(&Tensors::read(&path).unwrap(), &tags()).unwrap()
+        let learnt = super::steps(&Tensors::read(&path).unwrap(), tags().len()).unwrap();
+        Chain::new(&learnt, &tags())
     }
 
     #[test]
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn learnt_steps_decide_between_tags_that_score_alike() {
-        let row = vec![0.0, 1.0, 1.1, 1.05, 0.0];
+        let row = vec![0.0, 1.0, 1.3, 1.05, 0.0];
         let without = chain(None).best_path(vec![row.clone(), row.clone()].into_iter());
         assert_eq!(without, [1, 2]);
         let mut steps = vec![0.0; 30];
@@ -175,7 +179,7 @@ mod tests {
         bytes.extend(header.bytes());
         bytes.extend([0; 8]);
         std::fs::write(&path, bytes).unwrap();
-        let refused = Chain::read(&Tensors::read(&path).unwrap(), &tags()).unwrap_err();
+        let refused = super::steps(&Tensors::read(&path).unwrap(), tags().len()).unwrap_err();
         assert!(refused.to_string().contains("steps"), "{refused}");
     }
 }

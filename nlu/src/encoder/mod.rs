@@ -20,10 +20,9 @@ use vocar_inference::{
 };
 
 use crate::adapter::Adapter;
-use head::Head;
-pub use head::Span;
-use rows::Rows;
-use tensors::BadFile;
+pub use head::{Curve, Head, Layer, Span};
+pub use rows::Rows;
+pub use tensors::{BadFile, Tensors};
 
 /// Why an encoder could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +83,8 @@ pub struct Base {
 }
 
 impl Base {
-    fn of(bundle: &TextBundle, network: &Path) -> Base {
+    /// That of a bundle whose `network` it is.
+    pub fn of(bundle: &TextBundle, network: &Path) -> Base {
         let manifest = bundle.manifest();
         let hash = |file: &str| manifest.files.get(file).map_or("", String::as_str);
         let network = network.file_name().and_then(|name| name.to_str());

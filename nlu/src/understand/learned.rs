@@ -9,7 +9,6 @@ use crate::adapter::AdapterStore;
 use crate::domain::{Domain, IntentSpec};
 use crate::encoder::{Encoder, Guess};
 use crate::value::SlotValue;
-use crate::words;
 
 /// A reading that is this much less probable than the best is left out.
 const BEHIND: f32 = 0.2;
@@ -33,12 +32,9 @@ impl Understander {
 
     /// The intents that the encoder takes a text for, most likely first, each with the probability that it is right; empty
     /// when it is likelier to be no command of any active domain.
-    pub(super) fn guess(&self, text: &str, context: &Context) -> Vec<Intent> {
-        let addressed = context.addressed || context.asking || context.pending.is_some();
+    pub(super) fn guess(&self, words: &[String], context: &Context) -> Vec<Intent> {
+        let addressed = context.addressed || context.is_open();
         let Some(encoder) = self.encoder.as_ref().filter(|_| addressed) else {
-            return Vec::new();
-        };
-        let Some(words) = words::spoken(text).into_iter().next() else {
             return Vec::new();
         };
         let mut found: Vec<Intent> = Vec::new();
@@ -47,11 +43,11 @@ impl Understander {
             let store = self.adapters.as_ref();
             let adapter = store.and_then(|store| store.choose(domain.name(), &context.adapters));
             let read = match adapter {
-                Some(adapter) => encoder.read_with(&adapter, &words, allowed),
-                None => encoder.read(domain.name(), &words, allowed),
+                Some(adapter) => encoder.read_with(&adapter, words, allowed),
+                None => encoder.read(domain.name(), words, allowed),
             };
             match read {
-                Ok(Some(guess)) => found.extend(self.intents_of(domain, &guess, &words)),
+                Ok(Some(guess)) => found.extend(self.intents_of(domain, &guess, words)),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(domain = domain.name(), "the encoder failed: {error}")
@@ -119,12 +115,14 @@ impl Understander {
     }
 }
 
-/// Whether an intent counts in a context: some template of it is listened for.
+/// Whether an intent counts in a context: some template of it is listened for, or it is known by examples alone.
 fn reached(domain: &Domain, name: &str, context: &Context) -> bool {
     let spec = domain.intents().iter().find(|spec| spec.name == name);
     spec.is_some_and(|spec| {
-        spec.templates
-            .iter()
-            .any(|template| context.reaches(template.reach))
+        spec.templates.is_empty()
+            || spec
+                .templates
+                .iter()
+                .any(|template| context.reaches(template.reach))
     })
 }

@@ -11,11 +11,12 @@ mod recent;
 #[cfg(test)]
 mod tests;
 mod utterance;
+mod work;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use vocar_inference::{AcousticModel, Bundle, EngineError};
+use vocar_inference::{AcousticModel, Bundle, EngineError, Features};
 
 use crate::decoder::{Background, ConfidenceScale, Decoder, DecoderConfig, DecodingGraph};
 use crate::endpoint::{EndReason, EndpointConfig};
@@ -30,6 +31,8 @@ use ears::Ears;
 use loudness::Loudness;
 use recent::Recent;
 use utterance::{Outcome, Phase, Utterance};
+
+pub use work::Work;
 
 /// Samples a millisecond.
 const MS: u64 = 16;
@@ -130,6 +133,9 @@ pub struct Recogniser {
     loudness: Loudness,
     recent: Recent,
     ears: Ears,
+    /// Ears with another network, to be put in place before the next utterance.
+    next_ears: Option<Ears>,
+    features: Features,
     decoder: Decoder,
     spotter: WakeSpotter,
     free: Option<FreeSpeech>,
@@ -144,6 +150,8 @@ pub struct Recogniser {
     /// No utterance begins before this sample: what lies before was recognised already.
     not_before: u64,
     rows: Vec<f32>,
+    /// Of the ears, counted by themselves, there are only the steps of those that went.
+    work: Work,
 }
 
 impl Recogniser {
@@ -182,6 +190,8 @@ impl Recogniser {
                 (u64::from(config.pre_roll_ms.min(2000)) * MS) as usize + 64 * BLOCK,
             ),
             ears: Ears::new(&manifest.features, &model)?,
+            next_ears: None,
+            features: manifest.features.clone(),
             decoder: Decoder::new(graph, &background, config.decoder.clone()),
             spotter,
             free: None,
@@ -192,6 +202,7 @@ impl Recogniser {
             voice_end: 0,
             not_before: 0,
             rows: Vec::new(),
+            work: Work::default(),
             config,
         })
     }
@@ -380,6 +391,10 @@ impl Recogniser {
         let from = onset
             .saturating_sub(u64::from(self.config.pre_roll_ms) * MS)
             .max(self.not_before);
+        if let Some(ears) = self.next_ears.take() {
+            self.work.steps += self.ears.stepped_in_all();
+            self.ears = ears;
+        }
         self.ears.reset(self.voice.gain());
         self.decoder.reset();
         self.spotter.reset();
@@ -463,10 +478,12 @@ impl Recogniser {
         for row in rows.chunks_exact(columns) {
             match utterance.phase {
                 Phase::Command => {
+                    self.work.searched += 1;
                     self.decoder.push(row);
                     self.keep_for_free_speech(row);
                 }
                 Phase::Wake => {
+                    self.work.spotted += 1;
                     utterance.remember(row);
                     let spotted = self.spotter.step(row);
                     self.wake(utterance, spotted, sink);
@@ -501,7 +518,9 @@ impl Recogniser {
             score: woken.score,
         });
         self.decoder.reset();
-        let rows = utterance.since(spotted.end, self.decoder.columns());
+        let columns = self.decoder.columns();
+        let rows = utterance.since(spotted.end, columns);
+        self.work.searched += (rows.len() / columns) as u64;
         self.decoder.push(rows);
         self.keep_for_free_speech(rows);
         utterance.awake(woken);
