@@ -65,8 +65,9 @@ fn same(one: &Intent, other: &Intent) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conversation::Manners;
     use std::sync::Arc;
-    use vocar_nlu::Domain;
+    use vocar_nlu::{Domain, EntityValue};
 
     const DOMAIN: &str = r#"
         name = "test"
@@ -76,6 +77,11 @@ mod tests {
         [[intents]]
         name = "light.off"
         templates = ["light off"]
+        [entities.person]
+        about = "people"
+        [[intents]]
+        name = "phone.call"
+        templates = ["call {person}"]
     "#;
 
     fn mind() -> Mind {
@@ -100,6 +106,27 @@ mod tests {
         assert_eq!(intent.name, "light.on");
         let on = 2.0 * (-0.5 / NATS).exp();
         assert!((intent.confidence - 0.8 * on / (1.0 + on)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_name_that_two_have_is_chosen_from_and_what_is_doubtful_described() {
+        let mut mind = mind();
+        let people = [
+            EntityValue::new("1", ["Anna Miller", "Anna"]),
+            EntityValue::new("2", ["Anna Smith", "Anna"]),
+        ];
+        mind.set_entities("person", &people).unwrap();
+        mind.set_manners(Manners {
+            confirm_below: 0.75,
+            ..Manners::default()
+        });
+        let heard = readings(&[("call anna", 0.0), ("call hannah", 0.0)]);
+        let said = mind.free_meaning(&heard).unwrap();
+        assert_eq!(said.choice.map(|choice| choice.among.len()), Some(2));
+        assert!((said.intent.confidence - 0.8 * 0.5).abs() < 1e-5);
+        assert!(said.description.contains("call"), "{}", said.description);
+        let sure = mind.free_meaning(&readings(&[("light on", 0.0)])).unwrap();
+        assert_eq!((sure.choice, sure.description.as_str()), (None, ""));
     }
 
     #[test]
