@@ -9,9 +9,10 @@ use crate::pipeline::Thresholds;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use vocar_inference::Precision;
+use vocar_inference::{Precision, TextBundle};
 use vocar_nlu::{Domain, DomainError, Encoder, EncoderError, UnknownName};
 use vocar_speech::decoder::DecodingGraph;
+use vocar_speech::dictation::NGram;
 use vocar_speech::grammar::WordGraph;
 use vocar_speech::recogniser::RecogniserConfig;
 
@@ -65,6 +66,17 @@ pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError
     dir.map(|dir| Encoder::load(&dir).map(Arc::new)).transpose()
 }
 
+/// The words of free speech, if it is wanted and the bundle for understanding has them.
+fn free_words(settings: &Settings) -> Result<Option<NGram>, EarsError> {
+    let Some(dir) = understanding(settings).filter(|_| settings.recognition.free_speech) else {
+        return Ok(None);
+    };
+    let bundle = TextBundle::open(dir)?;
+    let free = bundle.manifest().free_speech.as_ref();
+    let words = free.map(|free| NGram::load(&bundle.path(&free.words)));
+    Ok(words.transpose()?)
+}
+
 /// Understanding as configured, by templates alone.
 ///
 /// # Errors
@@ -102,12 +114,18 @@ pub fn ears(
     advised: Precision,
 ) -> Result<(Ears, Arc<DecodingGraph>), EarsError> {
     let dir = find_bundle(&settings.model.dir)?;
-    Ears::open(
+    let (mut ears, graph) = Ears::open(
         &dir,
         precision(settings.model.precision, advised),
         words,
         recogniser(settings),
-    )
+    )?;
+    ears.set_free_words(free_words(settings).unwrap_or_else(|error| {
+        // Whoever loads the encoder of the same bundle reports the fault; templates still count.
+        tracing::warn!("no free speech: {error}");
+        None
+    }));
+    Ok((ears, graph))
 }
 
 /// How the recogniser shall decide.
@@ -127,6 +145,7 @@ pub const fn thresholds(settings: &Settings) -> Thresholds {
     Thresholds {
         addressed: single(settings.listen.min_confidence),
         open_microphone: single(settings.listen.open_mic_confidence),
+        free: single(settings.recognition.free_confidence),
     }
 }
 

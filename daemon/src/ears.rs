@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vocar_inference::{AcousticModel, Bundle, BundleError, LoadError, Precision};
 use vocar_speech::decoder::DecodingGraph;
+use vocar_speech::dictation::{NGram, Names};
 use vocar_speech::event::SpeechEvent;
+use vocar_speech::free::FreeLanguage;
 use vocar_speech::grammar::{GrammarError, WordGraph};
 use vocar_speech::lexicon::Lexicon;
 use vocar_speech::recogniser::{Mode, Recogniser, RecogniserConfig, RecogniserError, Work};
@@ -50,6 +52,8 @@ pub struct Ears {
     bundle: Bundle,
     model: Arc<AcousticModel>,
     backend: String,
+    /// The words of free speech, if it is listened to.
+    free: Option<Arc<NGram>>,
 }
 
 impl std::fmt::Debug for Ears {
@@ -89,6 +93,7 @@ impl Ears {
                 bundle,
                 backend: backend(&model),
                 model,
+                free: None,
             },
             graph,
         ))
@@ -98,6 +103,26 @@ impl Ears {
     #[must_use]
     pub fn backend(&self) -> &str {
         &self.backend
+    }
+
+    /// Hears free speech of these words, or (`None`) none; it counts where [`Self::listen`] is told so.
+    pub fn set_free_words(&mut self, words: Option<NGram>) {
+        self.free = words.map(Arc::new);
+        self.set_names(&Names::default());
+    }
+
+    /// The names that can be said in free speech; between utterances only.
+    pub fn set_names(&mut self, names: &Names) {
+        let language = self.free.as_ref();
+        let language =
+            language.map(|words| FreeLanguage::new(Arc::clone(words), names, &self.lexicon));
+        self.recogniser.set_free_speech(language.as_ref());
+    }
+
+    /// Whether free speech can be heard.
+    #[must_use]
+    pub const fn hears_free_speech(&self) -> bool {
+        self.free.is_some()
     }
 
     /// Variant of the acoustic model, and output frames (30 ms) in a step of it.
@@ -155,8 +180,9 @@ impl Ears {
         self.recogniser.rehear(samples);
     }
 
-    /// Begins a session: sample times count from here.
-    pub fn listen(&mut self, mode: Mode) {
+    /// Begins a session: sample times count from here. `freely`: free speech counts.
+    pub fn listen(&mut self, mode: Mode, freely: bool) {
+        self.recogniser.listen_freely(freely);
         self.recogniser.listen(mode);
     }
 

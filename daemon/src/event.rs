@@ -231,6 +231,8 @@ pub struct Stages {
     pub acoustic_ms: f64,
     /// Wake phrase, decoder, endpoint.
     pub decoding_ms: f64,
+    /// The search for free speech.
+    pub free_ms: f64,
     /// Steps of the acoustic network.
     pub steps: u32,
 }

@@ -1,13 +1,17 @@
 //! Words to commands, with the conversations around them: one for each seat, so that what one passenger is asked, no other
 //! answers.
 
+mod freely;
+
+pub use freely::FreeReading;
+
 use crate::calendar;
 use crate::conversation::{Conversation, Manners, Moment, Outcome, Said};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vocar_nlu::{
-    AdapterStore, Context, Domain, Encoder, EntityValue, Intent, SentenceGraph, Understander,
-    UnknownName,
+    AdapterStore, Choice, Context, Domain, Encoder, EntityValue, Intent, SentenceGraph,
+    Understander, UnknownName,
 };
 
 /// One reading of what was said.
@@ -279,6 +283,11 @@ impl Mind {
         self.understander.graph(&self.context())
     }
 
+    /// The names that can be said: name of their list, words.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.understander.names()
+    }
+
     /// The commands that a text means at this point of the conversation, in their order, each with its readings, best first.
     #[must_use]
     pub fn interpret(&self, text: &str) -> Vec<Vec<Intent>> {
@@ -327,13 +336,18 @@ impl Mind {
             intent.confidence = 1.0;
         }
         intent.confidence *= confidence;
+        Some(self.weighed(intent, choice))
+    }
+
+    /// A command whose confidence is final, with what the speaker may have to be asked about it.
+    fn weighed(&self, intent: Intent, choice: Option<Choice>) -> Said {
         let doubtful = intent.confidence < self.manners.confirm_below;
         let description = doubtful.then(|| self.understander.describe(&intent));
-        Some(Said {
+        Said {
             description: description.unwrap_or_default(),
             choice,
             intent,
-        })
+        }
     }
 
     /// Takes what an utterance means.

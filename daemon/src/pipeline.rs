@@ -2,17 +2,24 @@
 //! on recordings is the very code that runs in the vehicle.
 
 mod dialogue;
+mod freely;
+mod graphs;
 mod readers;
 mod seats;
+mod thresholds;
 mod turns;
+
+pub use thresholds::Thresholds;
 
 use crate::bridge::word_graph;
 use crate::config::ListenMode;
+use crate::conversation::Said;
 use crate::ears::{Ears, EarsError};
 use crate::event::{Event, EventKind, Latency, Reason, SAMPLE_RATE, Source, Stage};
 use crate::mind::{Mind, Reading, Unanswered};
 use crate::witness;
 use dialogue::Told;
+use graphs::Graphs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vocar_inference::Precision;
@@ -37,23 +44,6 @@ pub enum Language {
 /// At an open microphone a command must be so far behind talk that is none; else it is a piece of it. In samples.
 const PAUSE: u64 = SAMPLE_RATE / 2;
 
-/// Least confidence of what is taken for said, 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
-    /// Of a speaker who has pressed a button, said the wake phrase or been asked.
-    pub addressed: f32,
-    /// At an open microphone.
-    pub open_microphone: f32,
-}
-
-impl Thresholds {
-    /// The lower one, below which the recogniser need not report anything.
-    #[must_use]
-    pub const fn least(&self) -> f32 {
-        self.addressed.min(self.open_microphone)
-    }
-}
-
 /// Recogniser, understanding and dialogue.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -68,6 +58,10 @@ pub struct Pipeline {
     readers: readers::Readers,
     session: Session,
     heard: Vec<SpeechEvent>,
+    /// The utterance that is being decided on as any words.
+    overheard: Option<Recognition>,
+    /// The ears have the names that can be said.
+    named: bool,
     /// Questions that are withdrawn, of which nobody has been told yet.
     withdrawn: Vec<Unanswered>,
     /// Turns are traced.
@@ -90,25 +84,6 @@ struct Session {
     answering: bool,
     /// The wake phrase was said: the command is still to come.
     woken: bool,
-}
-
-/// Compiled graphs of the two contexts without an open question: addressed, and open microphone.
-#[derive(Debug, Default)]
-struct Graphs {
-    addressed: Option<Arc<DecodingGraph>>,
-    open: Option<Arc<DecodingGraph>>,
-    /// Made for a question or for the last command, used once: the command's number, none for a question.
-    special: Option<Option<u64>>,
-}
-
-impl Graphs {
-    const fn of(&mut self, addressed: bool) -> &mut Option<Arc<DecodingGraph>> {
-        if addressed {
-            &mut self.addressed
-        } else {
-            &mut self.open
-        }
-    }
 }
 
 impl Pipeline {
@@ -135,6 +110,8 @@ impl Pipeline {
             readers: readers::Readers::default(),
             session,
             heard: Vec::new(),
+            overheard: None,
+            named: false,
             withdrawn: Vec::new(),
             tracing: false,
             pushed: 0,
@@ -153,6 +130,7 @@ impl Pipeline {
     /// Gives the pipeline ears whose graph was compiled from [`Self::words`].
     pub fn set_ears(&mut self, ears: Option<(Ears, Arc<DecodingGraph>)>) {
         self.graphs = Graphs::default();
+        self.named = false;
         self.pushed = 0;
         self.session.origin = 0;
         self.ears = ears.map(|(ears, graph)| {
@@ -220,6 +198,7 @@ impl Pipeline {
     ) -> Result<T, E> {
         let result = change(&mut self.mind)?;
         self.graphs = Graphs::default();
+        self.named = false;
         Ok(result)
     }
 
@@ -389,6 +368,7 @@ impl Pipeline {
                     sink,
                 );
             }
+            SpeechEvent::FreeSpeech(recognition) => self.overheard = Some(recognition),
             SpeechEvent::Rejected {
                 at,
                 reason,
@@ -398,20 +378,28 @@ impl Pipeline {
                 self.session.refused = Some(at);
                 self.session.woken = false;
                 let reason = witness::reason(reason);
-                self.trace(at, &trace, best.as_ref(), Some(reason), spent, sink);
-                self.mishear(self.time(at), reason, best.as_ref(), sink)?;
+                let free = self.contest(None, spent);
+                self.trace(at, &trace, best.as_ref(), Some(reason), &free, spent, sink);
+                match free.winner() {
+                    Some((said, meaning)) => self.obey(said, vec![meaning], free.latency, sink)?,
+                    None => self.mishear(self.time(at), reason, best.as_ref(), sink)?,
+                }
             }
             SpeechEvent::Final(recognition) => {
                 let objection = self.heard_out(&recognition);
+                let free = self.contest(Some(&recognition).filter(|_| objection.is_none()), spent);
                 let (at, trace) = (recognition.decided_at, &recognition.trace);
-                self.trace(at, trace, Some(&recognition), objection, spent, sink);
-                match objection {
-                    Some(reason) => {
+                self.trace(at, trace, Some(&recognition), objection, &free, spent, sink);
+                match (free.winner(), objection) {
+                    (Some((said, meaning)), _) => {
+                        self.obey(said, vec![meaning], free.latency, sink)?;
+                    }
+                    (None, Some(reason)) => {
                         self.session.refused = Some(recognition.decided_at);
                         let at = self.time(recognition.decided_at);
                         self.mishear(at, reason, Some(&recognition), sink)?;
                     }
-                    None => self.understand(&recognition, spent, sink)?,
+                    (None, None) => self.understand(&recognition, spent, sink)?,
                 }
             }
         }
@@ -424,38 +412,51 @@ impl Pipeline {
         spent: Duration,
         sink: &mut Sink<'_>,
     ) -> Result<(), EarsError> {
-        let at = self.time(recognition.decided_at);
-        let heard = Latency {
+        let mut latency = Latency {
             endpoint_ms: witness::milliseconds_of(recognition.waited()),
             recognise_ms: witness::milliseconds(spent),
             understand_ms: 0.0,
         };
-        let transcript = witness::transcript(recognition, self.session.origin, heard);
-        self.emit(at, transcript, sink);
         if matches!(self.language, Language::Sentences(_)) {
+            let at = self.time(recognition.decided_at);
+            let transcript = witness::transcript(recognition, self.session.origin, latency);
+            self.emit(at, transcript, sink);
             return Ok(());
         }
         let begin = Instant::now();
         self.choose_readers();
-        let readings = self.readings(recognition);
-        let was_asking = self.mind.is_asking();
-        let outcomes = self.mind.hear(&readings);
-        let latency = Latency {
-            understand_ms: witness::milliseconds(begin.elapsed()),
-            ..heard
+        let meaning = self.mind.meaning(&self.readings(recognition));
+        latency.understand_ms = witness::milliseconds(begin.elapsed());
+        self.obey(recognition, meaning, latency, sink)
+    }
+
+    /// Tells what was said, and does what it means.
+    fn obey(
+        &mut self,
+        said: &Recognition,
+        meaning: Vec<Said>,
+        latency: Latency,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), EarsError> {
+        let at = self.time(said.decided_at);
+        let heard = Latency {
+            understand_ms: 0.0,
+            ..latency
         };
-        let stage = if was_asking {
-            Stage::Dialogue
-        } else {
-            Stage::Understanding
+        let transcript = witness::transcript(said, self.session.origin, heard);
+        self.emit(at, transcript, sink);
+        let stage = match self.mind.is_asking() {
+            true => Stage::Dialogue,
+            false => Stage::Understanding,
         };
+        let outcomes = self.mind.take(meaning);
         let told = Told {
             at,
             source: Source::Speech,
             latency,
             stage,
         };
-        self.carry_out(outcomes, &told, Some(recognition), sink);
+        self.carry_out(outcomes, &told, Some(said), sink);
         self.resume()?;
         Ok(())
     }
@@ -479,11 +480,14 @@ impl Pipeline {
 
     fn listen(&mut self, mode: ListenMode) {
         if let Some(ears) = &mut self.ears {
-            ears.listen(match mode {
+            let domains = matches!(self.language, Language::Domains);
+            let freely = domains && mode != ListenMode::OpenMic;
+            let mode = match mode {
                 ListenMode::PushToTalk => Mode::PushToTalk,
                 ListenMode::Wake => Mode::Wake,
                 ListenMode::OpenMic => Mode::OpenMic,
-            });
+            };
+            ears.listen(mode, freely);
         }
     }
 
@@ -508,6 +512,7 @@ impl Pipeline {
 
     /// Makes the recogniser listen for what may be said now.
     fn tune(&mut self) -> Result<(), GrammarError> {
+        self.name_names();
         let addressed = self.is_addressed();
         let special = match self.mind.is_asking() {
             true => Some(None),

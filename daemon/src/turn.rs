@@ -2,6 +2,7 @@
 
 use crate::event::{Candidate, Latency, Reason, Stages, seconds};
 use serde::Serialize;
+use vocar_nlu::Intent;
 use vocar_speech::endpoint::Ending;
 
 /// One turn, stage by stage.
@@ -23,6 +24,9 @@ pub struct TurnTrace {
     pub refused: Option<Reason>,
     /// What the sentences mean, best first; empty when they do not count.
     pub understanding: Vec<Understood>,
+    /// What was said in any words; `None` where nobody listened for that, or the grammar's sentence is sure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freely: Option<Freely>,
     /// Audio heard and computing time since the last word.
     pub latency: Latency,
     /// Computing time of the whole utterance.
@@ -68,6 +72,19 @@ pub struct Understood {
     pub intents: Vec<String>,
 }
 
+/// What was said in any words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Freely {
+    /// What it may have been, best first.
+    pub candidates: Vec<Candidate>,
+    /// What all of them together mean.
+    pub meaning: Option<Intent>,
+    /// Confidence asked for, 0 to 1.
+    pub threshold: f32,
+    /// Whether that counts, and not the grammar's sentence.
+    pub won: bool,
+}
+
 impl TurnTrace {
     /// For eyes: a line for each stage.
     #[must_use]
@@ -95,14 +112,20 @@ impl TurnTrace {
         lines.extend((1..).zip(&self.candidates).map(candidate));
         lines.push(self.verdict());
         lines.extend(self.understanding.iter().map(understood));
+        lines.extend(self.freely.iter().flat_map(freely));
         lines.push(format!(
             "latency    {:.0} ms of silence, {:.1} ms computing, {:.1} ms understanding",
             self.latency.endpoint_ms, self.latency.recognise_ms, self.latency.understand_ms
         ));
         let stages = &self.stages;
         lines.push(format!(
-            "computing  voice {:.1} ms, features {:.1} ms, network {:.1} ms in {} steps, decoding {:.1} ms",
-            stages.voice_ms, stages.features_ms, stages.acoustic_ms, stages.steps, stages.decoding_ms
+            "computing  voice {:.1} ms, features {:.1} ms, network {:.1} ms in {} steps, decoding {:.1} ms, free speech {:.1} ms",
+            stages.voice_ms,
+            stages.features_ms,
+            stages.acoustic_ms,
+            stages.steps,
+            stages.decoding_ms,
+            stages.free_ms
         ));
         lines
     }
@@ -158,6 +181,34 @@ fn candidate((rank, candidate): (usize, &Candidate)) -> String {
         evidence.frames,
         evidence.clarity
     )
+}
+
+fn freely(freely: &Freely) -> Vec<String> {
+    let mut lines: Vec<String> = (1..)
+        .zip(&freely.candidates)
+        .map(|(rank, said)| {
+            format!(
+                "freely {rank}   \"{}\" ({:.2}) score {:.1}, ratio {:.3}",
+                said.text, said.confidence, said.score, said.evidence.ratio
+            )
+        })
+        .collect();
+    let verdict = if freely.won {
+        "counts"
+    } else {
+        "does not count"
+    };
+    lines.push(match &freely.meaning {
+        Some(intent) => format!(
+            "freely     {verdict}: {} by {} ({:.2}, confidence {:.2} asked for)",
+            intent.name,
+            name(&intent.reader),
+            intent.confidence,
+            freely.threshold
+        ),
+        None => format!("freely     {verdict}: no command that may be said now"),
+    });
+    lines
 }
 
 fn understood(understood: &Understood) -> String {
@@ -233,11 +284,18 @@ mod tests {
                 counts: true,
                 intents: vec!["media.radio_on".into()],
             }],
+            freely: Some(Freely {
+                candidates: Vec::new(),
+                meaning: None,
+                threshold: 0.5,
+                won: false,
+            }),
             latency: Latency::default(),
             stages: Stages::default(),
         };
         let text = turn.lines().join("\n");
         for part in [
+            "freely     does not count: no command",
             "0.50-1.50 s, -20.0 dB, noise -50.5 dB",
             "\"hey vocar\" until 0.75 s (0.90), ratio 0.250",
             "stopped after 1210 ms of silence (decoder 90 ms, voice 1210 ms) of 1200 ms asked for",
@@ -261,6 +319,7 @@ mod tests {
             threshold: 0.2,
             refused: Some(Reason::NoSpeech),
             understanding: Vec::new(),
+            freely: None,
             latency: Latency::default(),
             stages: Stages::default(),
         };

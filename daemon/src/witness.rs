@@ -80,6 +80,7 @@ pub fn stages(trace: &StageTimes) -> Stages {
         features_ms: milliseconds(trace.features),
         acoustic_ms: milliseconds(trace.acoustic),
         decoding_ms: milliseconds(trace.decoding),
+        free_ms: milliseconds(trace.free),
         steps: trace.steps,
     }
 }

@@ -31,6 +31,6 @@ pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use network::{Network, Operators};
-pub use text::{TextBundle, TextManifest};
+pub use text::{FreeSpeech, TextBundle, TextManifest};
 pub use vocar_hw::Precision;
 pub use words::{WordNetwork, WordSession};

@@ -27,8 +27,18 @@ pub struct TextManifest {
     pub models: BTreeMap<Precision, String>,
     /// The file of heads of each domain it was trained for, by the domain's name.
     pub heads: BTreeMap<String, String>,
+    /// What is said to the domains in free speech, if the bundle knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_speech: Option<FreeSpeech>,
     /// SHA-256 (64 hex digits) of every file of the bundle, by its name.
     pub files: BTreeMap<String, String>,
+}
+
+/// What is said in free speech.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreeSpeech {
+    /// n-gram file of the words.
+    pub words: String,
 }
 
 /// How words become rows of numbers.
@@ -103,6 +113,7 @@ impl TextManifest {
     fn referenced_files(&self) -> Vec<(String, &str)> {
         let models = self.models.iter();
         let heads = self.heads.iter();
+        let free = self.free_speech.iter();
         let mut files = vec![
             ("text.words".to_owned(), self.text.words.as_str()),
             ("text.rows".to_owned(), self.text.rows.as_str()),
@@ -110,6 +121,7 @@ impl TextManifest {
         files
             .extend(models.map(|(precision, file)| (format!("models.{precision}"), file.as_str())));
         files.extend(heads.map(|(domain, file)| (format!("heads.{domain}"), file.as_str())));
+        files.extend(free.map(|free| ("free_speech.words".to_owned(), free.words.as_str())));
         files
     }
 

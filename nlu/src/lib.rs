@@ -31,5 +31,7 @@ pub use encoder::{Encoder, EncoderError};
 pub use graph::{SentenceArc, SentenceGraph};
 pub use locale::Locale;
 pub use sample::{Sample, sample};
-pub use understand::{Choice, Context, Follows, Intent, Last, Pending, Understander, UnknownName};
+pub use understand::{
+    Choice, Context, Follows, Intent, Last, Pending, Reader, Understander, UnknownName,
+};
 pub use value::{Entities, EntityValue, SlotValue, TemperatureUnit};

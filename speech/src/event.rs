@@ -31,6 +31,9 @@ pub enum SpeechEvent {
     },
     /// What has been understood of a sentence that is still being said; sent when it changes.
     Partial(Transcript),
+    /// What was said as any words in any order, because no sentence fits well; [`Self::Final`] or [`Self::Rejected`] of the
+    /// same utterance follows.
+    FreeSpeech(Recognition),
     /// A sentence.
     Final(Recognition),
     /// What was heard is no sentence, or nothing was heard.
@@ -183,6 +186,8 @@ pub struct StageTimes {
     pub acoustic: Duration,
     /// Wake phrase, decoder and endpointing.
     pub decoding: Duration,
+    /// The search for free speech.
+    pub free: Duration,
     /// Steps of the acoustic network, early looks at unfinished chunks included.
     pub steps: u32,
     /// Early looks among them.

@@ -13,6 +13,7 @@ pub mod dictation;
 pub mod echo;
 pub mod endpoint;
 pub mod event;
+pub mod free;
 pub mod frontend;
 pub mod g2p;
 pub mod grammar;

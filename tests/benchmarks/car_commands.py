@@ -51,6 +51,27 @@ def speech_power(samples):
     return np.sort((frames**2).mean(1))[len(frames) // 2 :].mean()
 
 
+def record(rows, out, name, voices, seed, snr):
+    """Speaks the texts that begin the rows, clean and over road noise; writes a manifest of each beside the recordings."""
+    out.mkdir(parents=True, exist_ok=True)
+    manifests = {f"{name}-clean": [], f"{name}-{snr:g}db": []}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, row in enumerate(rows):
+            rng = random.Random(seed * 1_000_003 + number)
+            engine, voice = rng.choice(voices)
+            clean = level(speak(engine, voice, row[0], rng, Path(scratch)), rng)
+            noise = road_noise(len(clean), np.random.default_rng(rng.getrandbits(32)))
+            gain = np.sqrt(speech_power(clean) / (noise**2).mean() * 10 ** (-snr / 10))
+            for manifest, samples in zip(manifests, (clean, clean + gain * noise), strict=True):
+                path = out / f"{number:04d}-{manifest}.wav"
+                soundfile.write(path, np.clip(samples, -1, 1), RATE, subtype="PCM_16")
+                manifests[manifest].append("\t".join([str(path), *row[:3]]))
+    for manifest, lines in manifests.items():
+        file = out / f"{manifest}.tsv"
+        file.write_text("\n".join(["path\ttext\tintent\tslots", *lines]) + "\n", encoding="utf-8")
+        print(f"{file.name}: {len(lines)} recordings")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
@@ -64,24 +85,8 @@ def main():
     args = parser.parse_args()
 
     voices = TEST_VOICES if args.voices == "test" else TRAIN_VOICES
-    out = args.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    noisy_name = f"car-{args.snr:g}db.tsv"
-    manifests = {"car-clean.tsv": [], noisy_name: []}
-    with tempfile.TemporaryDirectory() as scratch:
-        for number, row in enumerate(sentences(args.vocar, args.count, args.seed)):
-            rng = random.Random(args.seed * 1_000_003 + number)
-            engine, voice = rng.choice(voices)
-            clean = level(speak(engine, voice, row[0], rng, Path(scratch)), rng)
-            noise = road_noise(len(clean), np.random.default_rng(rng.getrandbits(32)))
-            gain = np.sqrt(speech_power(clean) / (noise**2).mean() * 10 ** (-args.snr / 10))
-            for name, samples in (("car-clean.tsv", clean), (noisy_name, clean + gain * noise)):
-                path = out / f"{number:04d}-{name.removesuffix('.tsv')}.wav"
-                soundfile.write(path, np.clip(samples, -1, 1), RATE, subtype="PCM_16")
-                manifests[name].append("\t".join([str(path), *row[:3]]))
-    for name, lines in manifests.items():
-        (out / name).write_text("\n".join(["path\ttext\tintent\tslots", *lines]) + "\n", encoding="utf-8")
-        print(f"{name}: {len(lines)} recordings")
+    rows = sentences(args.vocar, args.count, args.seed)
+    record(rows, args.out.resolve(), "car", voices, args.seed, args.snr)
 
 
 if __name__ == "__main__":

@@ -360,6 +360,7 @@ fn each_seat_is_read_with_its_own_adapter() {
     let thresholds = Thresholds {
         addressed: 0.0,
         open_microphone: 0.0,
+        free: 0.0,
     };
     let mut pipeline = Pipeline::new(mind, Language::Domains, thresholds, "driver".into());
     pipeline.set_seats([("passenger".into(), vec!["two".into()])].into());

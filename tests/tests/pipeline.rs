@@ -283,6 +283,7 @@ fn an_open_microphone_asks_for_more_confidence() {
     let thresholds = Thresholds {
         addressed: 0.2,
         open_microphone: 1.0,
+        free: 0.2,
     };
     let Some(mut pipeline) = pipeline_with(thresholds, "confidence by the way of listening") else {
         return;

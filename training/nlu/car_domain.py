@@ -125,6 +125,7 @@ def main() -> None:
         lines = list(dict.fromkeys(lines))
         (args.out / f"{split}.tsv").write_text("\n".join([heading, *lines]) + "\n", encoding="utf-8")
         print(f"{split}: {len(lines)} sentences")
+        folder = args.out / f"strangers-{split}"
         lay_out(folder, split, STRANGERS)
         lines = list(dict.fromkeys(sample(vocar, str(folder), entities, count // 3, 3)))
         (args.out / f"strangers-{split}.tsv").write_text("\n".join([heading, *lines]) + "\n", encoding="utf-8")

@@ -32,7 +32,7 @@ pub async fn event(
         } => {
             let details = json!({
                 "turn": turn, "corrects": corrects, "vss": intent.vss, "target": intent.target, "confidence": intent.confidence, "missing": intent.missing,
-                "prompt": intent.prompt, "source": source, "at": event.at, "latency_ms": latency.total_ms(),
+                "prompt": intent.prompt, "source": source, "reader": intent.reader, "at": event.at, "latency_ms": latency.total_ms(),
                 "endpoint_ms": latency.endpoint_ms, "recognise_ms": latency.recognise_ms,
                 "understand_ms": latency.understand_ms,
             });

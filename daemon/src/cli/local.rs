@@ -85,6 +85,11 @@ pub fn pipeline(settings: &Settings, sayable: &Sayable) -> Result<Pipeline, Fail
         mind.set_entities(&list, &values)
             .map_err(|error| Failure::new(Code::Input, error.to_string()))?;
     }
+    if matches!(language, Language::Domains) {
+        let encoder = assembly::encoder(settings)
+            .map_err(|error| Failure::new(Code::Bundle, error.to_string()))?;
+        mind.set_encoder(encoder);
+    }
     let mut pipeline = Pipeline::new(
         mind,
         language,

@@ -167,6 +167,7 @@ mod tests {
             missing: Vec::new(),
             prompt: None,
             text: String::new(),
+            reader: vocar_nlu::Reader::Template,
             follows: None,
             confirm: None,
         }

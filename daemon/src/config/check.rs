@@ -40,6 +40,12 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
         0.0,
         1.0,
     )?;
+    within(
+        "recognition.free_confidence",
+        settings.recognition.free_confidence,
+        0.0,
+        1.0,
+    )?;
     let dialogue = &settings.dialogue;
     within("dialogue.answer_s", dialogue.answer_s, 1.0, 60.0)?;
     within("dialogue.follow_s", dialogue.follow_s, 0.0, 300.0)?;

@@ -19,6 +19,8 @@ pub struct Settings {
     pub audio: Audio,
     /// When the assistant listens, and how sure it must be.
     pub listen: Listen,
+    /// How speech is recognised.
+    pub recognition: Recognition,
     /// How the assistant converses.
     pub dialogue: Dialogue,
     /// The message bus.
@@ -304,6 +306,25 @@ impl Default for Listen {
             min_confidence: 0.2,
             open_mic_confidence: 0.96,
             confirm_below: 0.0,
+        }
+    }
+}
+
+/// Section `[recognition]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recognition {
+    /// After a button, a wake phrase or a question: hear what no template says as any words, for the encoder to read.
+    pub free_speech: bool,
+    /// Least confidence (0 to 1) of a command in such words.
+    pub free_confidence: f64,
+}
+
+impl Default for Recognition {
+    fn default() -> Self {
+        Self {
+            free_speech: true,
+            free_confidence: 0.2,
         }
     }
 }

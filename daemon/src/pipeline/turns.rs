@@ -1,9 +1,10 @@
 //! Tracing turns: what each stage made of an utterance. Done only when asked for; the answers do not depend on it.
 
+use super::freely::Contest;
 use super::{Pipeline, Sink};
 use crate::event::{EventKind, Latency, Reason};
 use crate::mind::Mind;
-use crate::turn::{TurnTrace, Understood, Voice, Wake};
+use crate::turn::{Freely, TurnTrace, Understood, Voice, Wake};
 use crate::witness;
 use std::time::{Duration, Instant};
 use vocar_speech::event::{Hypothesis, Recognition, Trace};
@@ -21,6 +22,7 @@ impl Pipeline {
         trace: &Trace,
         best: Option<&Recognition>,
         refused: Option<Reason>,
+        free: &Contest,
         spent: Duration,
         sink: &mut Sink<'_>,
     ) {
@@ -56,6 +58,12 @@ impl Pipeline {
             threshold: self.threshold(),
             refused,
             understanding,
+            freely: free.said.as_ref().map(|said| Freely {
+                candidates: witness::candidates(said),
+                meaning: free.meaning.as_ref().map(|said| said.intent.clone()),
+                threshold: self.thresholds.free,
+                won: free.won,
+            }),
             latency,
             stages: witness::stages(&trace.times),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Context, Intent, Understander};
+use super::{Context, Intent, Reader, Understander};
 use crate::adapter::AdapterStore;
 use crate::domain::{Domain, IntentSpec};
 use crate::encoder::{Encoder, Guess};
@@ -71,6 +71,7 @@ impl Understander {
             let slots = self.slots_of(domain, spec, guess, words);
             let mut intent = self.intent(domain, spec, slots, words);
             intent.confidence = *chance;
+            intent.reader = Reader::Encoder;
             Some(intent)
         })
     }

@@ -47,12 +47,26 @@ pub struct Intent {
     pub prompt: Option<String>,
     /// The words that were understood.
     pub text: String,
+    /// What read them.
+    #[serde(default)]
+    pub reader: Reader,
     /// What it has to do with the command before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<Follows>,
     /// Question to which the speaker has to say yes before it is done: it is dangerous or dear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
+}
+
+/// What finds the command in the words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reader {
+    /// A template says them.
+    #[default]
+    Template,
+    /// No template does; the encoder takes them for the command.
+    Encoder,
 }
 
 /// What a command has to do with the one before it.
@@ -222,6 +236,19 @@ impl Understander {
         Ok(())
     }
 
+    /// The names that can be said as values of the entity lists of the active domains: name of the list, words of the name.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let used = |list: &str| {
+            self.active()
+                .any(|domain| domain.entity_lists().any(|name| name == list))
+        };
+        let lists = self.entities.iter().filter(move |(list, _)| used(list));
+        lists.flat_map(|(list, book)| {
+            let says = book.values().iter().flat_map(|value| &value.says);
+            says.map(|words| (list.as_str(), words.as_slice()))
+        })
+    }
+
     fn active(&self) -> impl Iterator<Item = &Arc<Domain>> {
         self.domains
             .iter()
@@ -374,6 +401,7 @@ impl Understander {
             missing,
             slots,
             text: words.join(" "),
+            reader: Reader::Template,
             follows: None,
             confirm: spec.confirm.clone(),
         }

@@ -38,6 +38,11 @@ impl History {
         self.records.clear();
     }
 
+    /// Forgets all records but the first ones.
+    pub fn truncate(&mut self, records: usize) {
+        self.records.truncate(records);
+    }
+
     pub fn len(&self) -> usize {
         self.records.len()
     }

@@ -9,6 +9,7 @@ mod evidence;
 mod graph;
 pub(crate) mod history;
 mod nbest;
+pub(crate) mod paths;
 mod search;
 
 #[cfg(test)]

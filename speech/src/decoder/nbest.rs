@@ -1,14 +1,9 @@
 //! Reading sentences out of the history, best first.
 
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashSet};
-
 use super::evidence::Evidence;
 use super::history::{Record, START};
+use super::paths::best_paths;
 use super::search::Decoder;
-
-/// Paths looked at for each sentence wanted: many paths hold the same words.
-const PATHS_A_SENTENCE: usize = 40;
 
 /// A word of a decoded sentence. Frames are acoustic frames since the decoder's start.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,40 +66,13 @@ impl Decoded {
     }
 }
 
-/// A path known from its end back to `at`, and best from there on.
-struct Path {
-    score: f32,
-    tail: Vec<u32>,
-    at: u32,
-}
-
-impl PartialEq for Path {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Path {}
-
-impl PartialOrd for Path {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Path {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.score.total_cmp(&other.score)
-    }
-}
-
 impl Decoder {
     /// Sentences from paths that end with these scores and last words.
     pub(super) fn decoded(&self, ending: &[(f32, u32)], unfinished: Option<(f32, u32)>) -> Decoded {
         let mut n_best: Vec<DecodedSentence> = Vec::new();
         let wanted = self.config().n_best.max(1);
         // One more than asked for: the last one needs a margin too.
-        for (score, records) in self.best_paths(ending, wanted + 1) {
+        for (score, records) in best_paths(&self.history, ending, wanted + 1) {
             n_best.push(self.sentence(score, &records));
         }
         for index in 0..n_best.len() {
@@ -132,46 +100,6 @@ impl Decoder {
             frames: self.frames(),
             accepted,
         }
-    }
-
-    /// The best paths with different words, each as its score and records, last word first.
-    fn best_paths(&self, ending: &[(f32, u32)], wanted: usize) -> Vec<(f32, Vec<Record>)> {
-        let mut open: BinaryHeap<Path> = ending
-            .iter()
-            .map(|&(score, at)| Path {
-                score,
-                tail: Vec::new(),
-                at,
-            })
-            .collect();
-        let mut seen: HashSet<Vec<u32>> = HashSet::new();
-        let mut found = Vec::new();
-        for _ in 0..wanted * PATHS_A_SENTENCE {
-            let Some(path) = open.pop() else { break };
-            let mut whole = path.tail.clone();
-            for (index, record) in self.history.walk(path.at) {
-                if let Some(rival) = self.history.get(record.rival) {
-                    open.push(Path {
-                        score: path.score - record.score + rival.score,
-                        tail: whole.clone(),
-                        at: record.rival,
-                    });
-                }
-                whole.push(index);
-            }
-            let records: Vec<Record> = whole
-                .iter()
-                .filter_map(|&index| self.history.get(index))
-                .copied()
-                .collect();
-            if seen.insert(records.iter().map(|record| record.word).collect()) {
-                found.push((path.score, records));
-                if found.len() == wanted {
-                    break;
-                }
-            }
-        }
-        found
     }
 
     fn sentence(&self, score: f32, last_first: &[Record]) -> DecodedSentence {
@@ -223,10 +151,11 @@ impl Decoder {
             / (record.end - record.begin).max(1) as f32
     }
 
-    /// Best score of the phone loop over the frames before `frame`.
-    fn background_score(&self, frame: u32) -> f32 {
-        frame
+    /// Best score of the phone loop over the frames before `frame`, or over all where there are fewer, nats.
+    pub(crate) fn background_score(&self, frame: u32) -> f32 {
+        (frame as usize)
+            .min(self.background_trace.len())
             .checked_sub(1)
-            .map_or(0.0, |last| self.background_trace[last as usize])
+            .map_or(0.0, |last| self.background_trace[last])
     }
 }

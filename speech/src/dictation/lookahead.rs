@@ -77,6 +77,7 @@ impl Lookahead {
     fn smear(&mut self, previous: u16) -> Smeared {
         let mut best = Table::<f32>::with_capacity(64);
         for (word, log) in self.ngram.followers(previous) {
+            let log = log + self.tree.share(word);
             for &last in self.tree.last_nodes(word) {
                 let mut node = last;
                 while node != ROOT {

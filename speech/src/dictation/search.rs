@@ -12,6 +12,7 @@ use super::ngram::{Context, NGram};
 use super::table::Table;
 use super::tree::LexiconTree;
 use crate::decoder::history::{History, Record, START};
+use crate::decoder::paths::best_paths;
 use crate::phones::Unit;
 
 /// In place of a tree's node: the silence between two words.
@@ -35,6 +36,8 @@ pub struct DictationConfig {
     pub word_bonus: f32,
     /// Added to the score for every silence, nats.
     pub silence_bonus: f32,
+    /// Worse ways to be at the same place at the same frame that are remembered for [`Dictation::n_best`].
+    pub rivals: usize,
 }
 
 impl Default for DictationConfig {
@@ -46,6 +49,7 @@ impl Default for DictationConfig {
             lm_scale: 1.5,
             word_bonus: -2.0,
             silence_bonus: 0.0,
+            rivals: 0,
         }
     }
 }
@@ -57,6 +61,15 @@ pub struct SpokenWord {
     pub word: String,
     /// Its first frame and the first frame after it.
     pub frames: std::ops::Range<u32>,
+}
+
+/// A sentence that the sound may be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sentence {
+    /// Its words.
+    pub words: Vec<SpokenWord>,
+    /// Score of the whole path, n-gram included, nats.
+    pub score: f32,
 }
 
 /// The best way to a node in a context.
@@ -80,7 +93,8 @@ struct Token {
 struct Arrival {
     context: Context,
     score: f32,
-    word: u16,
+    /// Number of the tree's entry.
+    word: u32,
     begin: u32,
     /// The last word before this one.
     history: u32,
@@ -106,17 +120,19 @@ impl<T> Best<T> {
         self.items.clear();
     }
 
-    /// Puts an item in unless a better one of the key is there.
-    fn offer(&mut self, key: u64, item: T, score: impl Fn(&T) -> f32) {
+    /// Puts an item in unless a better one of the key is there; gives the worse one of two.
+    fn offer(&mut self, key: u64, item: T, score: impl Fn(&T) -> f32) -> Option<T> {
         let (index, fresh) = self.table.entry(key);
         if fresh {
             *index = self.items.len() as u32;
             self.items.push(item);
+            return None;
+        }
+        let there = &mut self.items[*index as usize];
+        if score(&item) > score(there) {
+            Some(std::mem::replace(there, item))
         } else {
-            let there = &mut self.items[*index as usize];
-            if score(&item) > score(there) {
-                *there = item;
-            }
+            Some(item)
         }
     }
 }
@@ -134,6 +150,8 @@ pub struct Dictation {
     tokens: Vec<Token>,
     next: Best<Token>,
     arrivals: Best<Arrival>,
+    /// Arrivals in the same contexts that are worse; sorted by context, best first, once all are there.
+    rivals: Vec<Arrival>,
     best: f32,
     history: History,
     sweep_at: usize,
@@ -157,6 +175,7 @@ impl Dictation {
             tokens: Vec::new(),
             next: Best::new(),
             arrivals: Best::new(),
+            rivals: Vec::new(),
             best: 0.0,
             history: History::with_capacity(SWEEP),
             sweep_at: SWEEP,
@@ -169,6 +188,7 @@ impl Dictation {
         self.tokens.clear();
         self.next.clear();
         self.arrivals.clear();
+        self.rivals.clear();
         self.history.clear();
         self.lookahead.tidy();
         self.best = 0.0;
@@ -224,40 +244,51 @@ impl Dictation {
 
     /// The same with the score of the path, nats.
     pub(super) fn finish_scored(&mut self) -> (f32, Vec<SpokenWord>) {
-        self.arrive(f32::INFINITY);
-        let after_silence = self.tokens.iter().filter(|token| token.node == SILENCE);
-        let after_silence =
-            after_silence.map(|token| (token.score, token.context, token.history, None));
-        let after_word = self.arrivals.items.iter();
-        let after_word = after_word.map(|end| (end.score, end.context, end.history, Some(*end)));
-        let best = after_silence
-            .chain(after_word)
-            .map(|(score, context, history, word)| {
-                let ending = self.config.lm_scale * self.ngram.end(context);
-                (score + ending, history, word)
-            })
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        let Some((score, history, newest)) = best else {
-            return (f32::NEG_INFINITY, Vec::new());
-        };
-        let mut words: Vec<SpokenWord> = newest
-            .map(|end| self.spoken(end.word, end.begin, self.frame))
-            .into_iter()
-            .chain(
-                self.history
-                    .walk(history)
-                    .map(|(_, record)| self.spoken(record.word as u16, record.begin, record.end)),
-            )
-            .collect();
-        words.reverse();
-        (score, words)
+        match self.n_best(1).into_iter().next() {
+            Some(best) => (best.score, best.words),
+            None => (f32::NEG_INFINITY, Vec::new()),
+        }
     }
 
-    fn spoken(&self, word: u16, begin: u32, end: u32) -> SpokenWord {
-        SpokenWord {
-            word: self.ngram.words()[usize::from(word)].clone(),
-            frames: begin..end,
+    /// Different sentences that end here, best first, at most `wanted`; more than one for each context at the end only if
+    /// the configuration has rivals remembered. The utterance is not forgotten.
+    pub fn n_best(&mut self, wanted: usize) -> Vec<Sentence> {
+        self.arrive(f32::INFINITY);
+        let records = self.history.len();
+        let mut ending: Vec<(f32, u32)> = Vec::new();
+        for token in self.tokens.iter().filter(|token| token.node == SILENCE) {
+            let end = self.config.lm_scale * self.ngram.end(token.context);
+            ending.push((token.score + end, token.history));
         }
+        for index in 0..self.arrivals.items.len() {
+            let arrival = self.arrivals.items[index];
+            let end = self.config.lm_scale * self.ngram.end(arrival.context);
+            ending.push((arrival.score + end, self.remember(&arrival)));
+        }
+        let paths = best_paths(&self.history, &ending, wanted);
+        self.history.truncate(records);
+        paths
+            .into_iter()
+            .map(|(score, last_first)| self.sentence(score, &last_first))
+            .collect()
+    }
+
+    fn sentence(&self, score: f32, last_first: &[Record]) -> Sentence {
+        let spoken = |record: &Record| SpokenWord {
+            word: self.tree.text(record.word).to_owned(),
+            frames: record.begin..record.end,
+        };
+        Sentence {
+            words: last_first.iter().rev().map(spoken).collect(),
+            score,
+        }
+    }
+
+    /// Natural logarithm of the probability of an entry of the tree in a context, and the context after it.
+    fn log(&self, context: Context, entry: u32) -> (f32, Context) {
+        let word = self.tree.entry(entry).word;
+        let (log, next) = self.ngram.next(context, word);
+        (log + self.tree.share(word), next)
     }
 
     fn step(&mut self, row: &[f32]) {
@@ -284,10 +315,11 @@ impl Dictation {
     /// the beam.
     fn arrive(&mut self, beam: f32) {
         self.arrivals.clear();
+        self.rivals.clear();
         let mut best = f32::NEG_INFINITY;
         for token in self.tokens.iter().filter(|token| token.node != SILENCE) {
             for &word in self.tree.words_at(token.node) {
-                let (log, context) = self.ngram.next(token.context, word);
+                let (log, context) = self.log(token.context, word);
                 let score = token.score - token.expected
                     + self.config.lm_scale * log
                     + self.config.word_bonus;
@@ -302,13 +334,19 @@ impl Dictation {
                     begin: token.begin,
                     history: token.history,
                 };
-                self.arrivals
-                    .offer(u64::from(context.0), arrival, |arrival| arrival.score);
+                let key = u64::from(context.0);
+                let worse = self.arrivals.offer(key, arrival, |arrival| arrival.score);
+                if self.config.rivals > 0 {
+                    self.rivals.extend(worse);
+                }
             }
         }
         self.arrivals
             .items
             .retain(|arrival| arrival.score >= best - beam);
+        self.rivals.sort_unstable_by(|a, b| {
+            (a.context.0.cmp(&b.context.0)).then(b.score.total_cmp(&a.score))
+        });
     }
 
     /// Tokens stay in their phone or go to the next phone of their word.
@@ -353,18 +391,35 @@ impl Dictation {
     fn enter(&mut self, row: &[f32]) {
         for index in 0..self.arrivals.items.len() {
             let arrival = self.arrivals.items[index];
-            let history = self.history.add(Record {
-                word: u32::from(arrival.word),
-                begin: arrival.begin,
-                end: self.frame,
-                score_before: arrival.score,
-                score: arrival.score,
-                previous: arrival.history,
-                rival: START,
-            });
+            let history = self.remember(&arrival);
             self.begin_words(arrival.context, arrival.score, history, row);
             self.begin_silence(arrival.context, arrival.score, history, row);
         }
+    }
+
+    /// Writes an arrival into the history, linked to its best rivals.
+    fn remember(&mut self, arrival: &Arrival) -> u32 {
+        let from = self
+            .rivals
+            .partition_point(|rival| rival.context.0 < arrival.context.0);
+        let here = self.rivals[from..]
+            .iter()
+            .take_while(|rival| rival.context == arrival.context)
+            .take(self.config.rivals)
+            .count();
+        let mut rival = START;
+        for way in (self.rivals[from..from + here].iter().rev()).chain([arrival]) {
+            rival = self.history.add(Record {
+                word: way.word,
+                begin: way.begin,
+                end: self.frame,
+                score_before: way.score,
+                score: way.score,
+                previous: way.history,
+                rival,
+            });
+        }
+        rival
     }
 
     fn begin_words(&mut self, context: Context, score: f32, history: u32, row: &[f32]) {

@@ -92,6 +92,7 @@ fn wide() -> DictationConfig {
         lm_scale: 1.3,
         word_bonus: -0.4,
         silence_bonus: -0.7,
+        rivals: 4,
     }
 }
 
@@ -201,6 +202,66 @@ proptest! {
             }
         };
         prop_assert!((ngram.next(both, word).0 - wanted).abs() < 1e-5);
+    }
+}
+
+/// Every sentence of the best few with the best score of its words, by trying all ways to say them.
+fn score_of(words: &[String], ngram: &NGram, rows: &[Vec<f32>], config: &DictationConfig) -> f32 {
+    let mut ways = vec![(0.0, ngram.start(), Vec::new())];
+    for word in words {
+        let number = WORDS.iter().position(|known| known == word).unwrap() as u16;
+        let said = lexicon().pronunciations(word).unwrap();
+        ways = ways
+            .iter()
+            .flat_map(|(score, context, units)| {
+                let (log, next) = ngram.next(*context, number);
+                let score = score + config.lm_scale * log + config.word_bonus;
+                let silent = [&units[..], &[Unit::SIL]].concat();
+                let heads = [
+                    (score, units.clone()),
+                    (score + config.silence_bonus, silent),
+                ];
+                let said = &said;
+                heads.into_iter().flat_map(move |(score, head)| {
+                    said.iter()
+                        .map(move |tail| (score, next, [&head[..], tail].concat()))
+                })
+            })
+            .collect();
+    }
+    let whole = ways.into_iter().flat_map(|(score, context, units)| {
+        let score = score + config.lm_scale * ngram.end(context);
+        let silent = [&units[..], &[Unit::SIL]].concat();
+        [
+            score + align(rows, &units),
+            score + config.silence_bonus + align(rows, &silent),
+        ]
+    });
+    whole.fold(f32::NEG_INFINITY, f32::max)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn the_next_best_sentences_are_scored_as_they_would_be_alone(
+        rows in prop::collection::vec(prop::collection::vec(-6.0f32..0.0, 2 * PHONES), 2..7),
+        seed in any::<u8>(),
+    ) {
+        let mut search = search(ngram(seed), DictationConfig { rivals: 64, ..wide() });
+        search.push(&rows.concat());
+        let found = search.n_best(6);
+        prop_assert!(found.len() > 1);
+        let again = search.n_best(6);
+        prop_assert_eq!(&found, &again, "asking changes nothing");
+        for (rank, sentence) in found.iter().enumerate() {
+            let words: Vec<String> = sentence.words.iter().map(|word| word.word.clone()).collect();
+            let alone = score_of(&words, &ngram(seed), &rows, &wide());
+            // A next best sentence may be found with other times than its best ones, the best one not.
+            prop_assert!(sentence.score <= alone + 1e-3, "{words:?}: {} above {alone}", sentence.score);
+            prop_assert!(rank > 0 || sentence.score >= alone - 1e-3, "{words:?}");
+            prop_assert!(rank == 0 || found[rank - 1].score >= sentence.score);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! sample counts, so a recording gives the same events at any speed.
 
 mod ears;
+mod freely;
 mod loudness;
 mod recent;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use vocar_inference::{AcousticModel, Bundle, EngineError, Features};
 use crate::decoder::{Background, ConfidenceScale, Decoder, DecoderConfig, DecodingGraph};
 use crate::endpoint::{EndReason, EndpointConfig};
 use crate::event::{RejectReason, SpeechEvent, Trace, Woken};
+use crate::free::{FreeConfig, FreeSpeech};
 use crate::frontend::FeatureSpecError;
 use crate::lexicon::{Lexicon, Unpronounceable};
 use crate::resource::ResourceError;
@@ -62,6 +64,8 @@ pub struct RecogniserConfig {
     pub endpoint: EndpointConfig,
     /// Wake phrases.
     pub wake: WakeConfig,
+    /// Free speech, where it is listened to.
+    pub free: FreeConfig,
     /// Audio before the first voiced sample that is decoded too, milliseconds, at most 2000.
     pub pre_roll_ms: u32,
     /// After push-to-talk or a wake phrase, speech must begin within this, milliseconds.
@@ -75,6 +79,7 @@ impl Default for RecogniserConfig {
             decoder: DecoderConfig::default(),
             endpoint: EndpointConfig::default(),
             wake: WakeConfig::default(),
+            free: FreeConfig::default(),
             pre_roll_ms: 300,
             no_speech_ms: 5000,
         }
@@ -133,6 +138,9 @@ pub struct Recogniser {
     features: Features,
     decoder: Decoder,
     spotter: WakeSpotter,
+    free: Option<FreeSpeech>,
+    /// Whether free speech counts at present.
+    freely: bool,
     /// Samples in an acoustic frame.
     frame_samples: u64,
     mode: Mode,
@@ -186,6 +194,8 @@ impl Recogniser {
             features: manifest.features.clone(),
             decoder: Decoder::new(graph, &background, config.decoder.clone()),
             spotter,
+            free: None,
+            freely: false,
             frame_samples: (manifest.features.hop * manifest.acoustic.subsampling) as u64,
             mode: Mode::OpenMic,
             state: State::Off,
@@ -388,6 +398,9 @@ impl Recogniser {
         self.ears.reset(self.voice.gain());
         self.decoder.reset();
         self.spotter.reset();
+        if let Some(free) = &mut self.free {
+            free.reset();
+        }
         self.rows.clear();
         let (first, samples) = self.recent.since(from);
         self.ears.push(samples, &mut self.rows)?;
@@ -447,17 +460,14 @@ impl Recogniser {
         progress.complete || (progress.words > 0 && quiet > 0)
     }
 
-    fn verdict(&self, utterance: &Utterance, quiet: u64) -> Option<EndReason> {
+    fn verdict(&mut self, utterance: &Utterance, quiet: u64) -> Option<EndReason> {
         if utterance.phase == Phase::Wake {
             return (!self.voice.in_speech()).then_some(EndReason::Stopped);
         }
         let progress = self.decoder.progress();
-        self.config.endpoint.judge(&utterance.situation(
-            progress,
-            self.frame_samples,
-            self.heard(),
-            quiet,
-        ))
+        let now = utterance.situation(progress, self.frame_samples, self.heard(), quiet);
+        let verdict = self.config.endpoint.judge(&now);
+        self.verdict_on_free_speech(&now, verdict)
     }
 
     /// Feeds the scores in `rows` to whoever listens.
@@ -470,6 +480,7 @@ impl Recogniser {
                 Phase::Command => {
                     self.work.searched += 1;
                     self.decoder.push(row);
+                    self.keep_for_free_speech(row);
                 }
                 Phase::Wake => {
                     self.work.spotted += 1;
@@ -508,9 +519,10 @@ impl Recogniser {
         });
         self.decoder.reset();
         let columns = self.decoder.columns();
-        let heard = utterance.since(spotted.end, columns);
-        self.work.searched += (heard.len() / columns) as u64;
-        self.decoder.push(heard);
+        let rows = utterance.since(spotted.end, columns);
+        self.work.searched += (rows.len() / columns) as u64;
+        self.decoder.push(rows);
+        self.keep_for_free_speech(rows);
         utterance.awake(woken);
     }
 
@@ -560,7 +572,11 @@ impl Recogniser {
         let started = Instant::now();
         let decoded = self.decoder.finish();
         self.ears.times.decoding += started.elapsed();
+        let freely = self.hear_freely(&decoded);
         let trace = self.trace(utterance, reason);
+        if let Some(free) = utterance.freely(freely, self.frame_samples, self.heard(), &trace) {
+            sink(SpeechEvent::FreeSpeech(free));
+        }
         let outcome = utterance.outcome(&decoded, reason, self.frame_samples, self.heard(), trace);
         self.not_before = match &outcome {
             Outcome::Final(recognition) => recognition.speech_end,

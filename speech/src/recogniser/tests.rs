@@ -1,5 +1,7 @@
 //! The whole composition on real voice activity, with a network whose scores are written in advance.
 
+mod freely;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 

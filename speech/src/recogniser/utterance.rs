@@ -5,6 +5,7 @@ use crate::endpoint::{EndReason, Situation};
 use crate::event::{
     Hypothesis, Recognition, RejectReason, SpeechEvent, Trace, Transcript, Woken, Word,
 };
+use crate::free::Reading;
 
 use super::MS;
 
@@ -130,6 +131,41 @@ impl Utterance {
                 Outcome::Rejected(reason, best, Box::new(trace))
             }
         }
+    }
+
+    /// What was said freely, if anything.
+    pub fn freely(
+        &self,
+        readings: Vec<Reading>,
+        frame_samples: u64,
+        heard: u64,
+        trace: &Trace,
+    ) -> Option<Recognition> {
+        let sample = |frame: u32| self.origin + u64::from(frame) * frame_samples;
+        let hypothesis = |reading: Reading| {
+            let words = reading.sentence.words.into_iter().map(|word| Word {
+                text: word.word,
+                start: sample(word.frames.start),
+                end: sample(word.frames.end),
+                confidence: reading.confidence,
+            });
+            Hypothesis {
+                words: words.collect(),
+                score: reading.sentence.score,
+                evidence: reading.evidence,
+                confidence: reading.confidence,
+            }
+        };
+        let hypotheses: Vec<Hypothesis> = readings.into_iter().map(hypothesis).collect();
+        let words = &hypotheses.first()?.words;
+        let (speech_start, speech_end) = (words.first()?.start, words.last()?.end);
+        Some(Recognition {
+            speech_start,
+            speech_end,
+            decided_at: heard,
+            trace: trace.clone(),
+            hypotheses,
+        })
     }
 
     fn hypothesis(&self, sentence: &DecodedSentence, frame_samples: u64) -> Hypothesis {
