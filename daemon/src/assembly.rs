@@ -88,6 +88,7 @@ pub fn ears(
         precision(settings.model.precision, advised),
         words,
         recogniser(settings),
+        settings,
     )
 }
 

@@ -1,8 +1,11 @@
 //! Hearing, assembled: bundle, acoustic model, lexicon and recogniser of one language.
 
+use crate::config::Settings;
+use crate::offload::{self, Placed};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vocar_inference::{AcousticModel, Bundle, BundleError, LoadError, Precision};
+use vocar_hw::AcceleratorVerdict;
+use vocar_inference::{Bundle, BundleError, LoadError, Precision, Standing};
 use vocar_speech::decoder::DecodingGraph;
 use vocar_speech::event::SpeechEvent;
 use vocar_speech::grammar::{GrammarError, WordGraph};
@@ -48,6 +51,9 @@ pub struct Ears {
     recogniser: Recogniser,
     lexicon: Lexicon,
     backend: String,
+    /// The accelerator that is used, and what computes in its place when it fails.
+    accelerator: Option<(Standing, String)>,
+    verdicts: Vec<AcceleratorVerdict>,
 }
 
 impl std::fmt::Debug for Ears {
@@ -59,7 +65,8 @@ impl std::fmt::Debug for Ears {
 }
 
 impl Ears {
-    /// Loads the bundle in `dir`; the network and the lexicon with the graph load side by side.
+    /// Loads the bundle in `dir`; the network and the lexicon with the graph load side by side. Of the settings those of the
+    /// hardware count.
     ///
     /// # Errors
     /// [`EarsError`] names what is missing or wrong.
@@ -68,15 +75,21 @@ impl Ears {
         precision: Precision,
         words: &WordGraph,
         config: RecogniserConfig,
+        settings: &Settings,
     ) -> Result<(Self, Arc<DecodingGraph>), EarsError> {
         let bundle = Bundle::open(dir)?;
         let precision = available(&bundle, precision);
         let (model, spelled) = std::thread::scope(|scope| {
-            let model = scope.spawn(|| AcousticModel::load(&bundle, precision));
+            let model = scope.spawn(|| offload::place(settings, &bundle, precision));
             let spelled = spell(&bundle, words);
             (model.join(), spelled)
         });
-        let model = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let Placed {
+            model,
+            standing,
+            processor,
+            verdicts,
+        } = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (lexicon, graph) = spelled?;
         let backend = format!("{}-{}", model.engine(), model.precision());
         let recogniser = Recogniser::new(&bundle, model, Arc::clone(&graph), &lexicon, config)?;
@@ -85,15 +98,38 @@ impl Ears {
                 recogniser,
                 lexicon,
                 backend,
+                accelerator: standing.map(|standing| (standing, processor)),
+                verdicts,
             },
             graph,
         ))
     }
 
-    /// What computes, such as `fused-mixed`, or `tract-f32` for a network that is not wholly ours.
+    /// What computes, such as `fused-mixed`, `tract-f32` for a network that is not wholly ours, or `accelerator-qnn-int8`.
     #[must_use]
     pub fn backend(&self) -> &str {
         &self.backend
+    }
+
+    /// The accelerator that is used, or was until it failed.
+    #[must_use]
+    pub fn accelerator(&self) -> Option<&Standing> {
+        self.accelerator.as_ref().map(|(standing, _)| standing)
+    }
+
+    /// What became of every accelerator when the bundle was loaded.
+    #[must_use]
+    pub fn verdicts(&self) -> &[AcceleratorVerdict] {
+        &self.verdicts
+    }
+
+    /// Why the accelerator is not used any more, once; the backend is the processor's from then on.
+    pub fn fallen_back(&mut self) -> Option<String> {
+        let (standing, processor) = self.accelerator.as_ref()?;
+        let reason = standing.failure().filter(|_| self.backend != *processor)?;
+        let reason = reason.to_owned();
+        self.backend.clone_from(processor);
+        Some(reason)
     }
 
     /// Spells a word graph in phones.
@@ -151,7 +187,8 @@ impl Ears {
 }
 
 /// A bundle need not hold every precision; what it has is better than nothing.
-fn available(bundle: &Bundle, wanted: Precision) -> Precision {
+#[must_use]
+pub fn available(bundle: &Bundle, wanted: Precision) -> Precision {
     bundle
         .precisions()
         .find(|there| *there == wanted)

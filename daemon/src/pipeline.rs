@@ -157,6 +157,17 @@ impl Pipeline {
         self.ears.as_ref().map(Ears::backend)
     }
 
+    /// What hears, for a look at how it fares.
+    #[must_use]
+    pub const fn ears(&self) -> Option<&Ears> {
+        self.ears.as_ref()
+    }
+
+    /// Why the accelerator is not used any more, once.
+    pub fn fallen_back(&mut self) -> Option<String> {
+        self.ears.as_mut()?.fallen_back()
+    }
+
     /// Understanding, to look at.
     #[must_use]
     pub const fn mind(&self) -> &Mind {

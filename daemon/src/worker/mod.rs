@@ -1,5 +1,6 @@
 //! The inference thread: owns the pipeline and the microphone, obeys commands, emits events.
 
+mod accelerators;
 mod sessions;
 mod settings;
 mod sound;
@@ -153,6 +154,7 @@ impl Shift {
             last_id: 0,
         };
         shift.publish();
+        shift.show_accelerators();
         shift.show_power();
         shift.stand();
         shift.show();
@@ -175,6 +177,7 @@ impl Shift {
         if self.open.is_some() {
             self.listen();
         }
+        self.mind_the_accelerator();
         self.show();
         true
     }
