@@ -1,6 +1,7 @@
 #!/bin/bash
 # Every check and every test, from a fresh checkout: what continuous integration runs.
-#   tests/all.sh [STEP...]    all steps, or only those named: setup format lint document tests python aarch64
+#   tests/all.sh [STEP...]    all steps, or only those named: setup format lint document tests python packaging aarch64;
+#                             by name alone, because they need root and an hour: machine
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} CARGO_INCREMENTAL=0
@@ -36,7 +37,25 @@ python() {
     fi
 }
 
+# The Yocto layer and the Debian package, as far as their tools are there.
+packaging() {
+    python3 packaging/yocto/check.py
+    if ! command -v cargo-deb >/dev/null; then
+        echo "SKIPPED: the Debian package: cargo install cargo-deb"
+        return
+    fi
+    local package
+    package=$(bash packaging/deb/build.sh --fast | tail -n 1)
+    if command -v lintian >/dev/null; then
+        lintian --allow-root --fail-on error "$package"
+    else
+        echo "SKIPPED: lintian is missing (package lintian)"
+    fi
+}
+
 aarch64() { bash tests/aarch64.sh; }
+
+machine() { bash tests/vm.sh x86_64 && bash tests/vm.sh aarch64; }
 
 summary=""
 current=""
@@ -51,7 +70,7 @@ conclude() {
 }
 trap conclude EXIT
 
-[ $# -gt 0 ] || set -- setup format lint document tests python aarch64
+[ $# -gt 0 ] || set -- setup format lint document tests python packaging aarch64
 for current in "$@"; do
     if ! declare -F "$current" >/dev/null; then
         echo "there is no step $current: read the first lines of $0" >&2

@@ -14,6 +14,8 @@ has() { command -v "$1"; }
 pulse_plugin() { ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so /usr/lib/alsa-lib/libasound_module_pcm_pulse.so 2>/dev/null | grep .; }
 speexdsp() { ls /usr/lib/*/libspeexdsp.so.1 /usr/lib/libspeexdsp.so.1 2>/dev/null | grep .; }
 alsa_headers() { has pkg-config && pkg-config --exists alsa; }
+libsystemd() { has pkg-config && pkg-config --exists libsystemd; }
+dbus_next() { /usr/bin/python3 -c 'import dbus_next'; }
 virtual_environments() { has python3 && python3 -c 'import ensurepip, venv'; }
 
 need gcc has cc                              # links the programs, compiles small C parts of dependencies
@@ -26,6 +28,10 @@ need pulseaudio-utils has paplay
 need libasound2-plugins pulse_plugin
 need libspeexdsp1 speexdsp                   # takes what the car plays out of what its microphones hear
 need systemd has systemd-analyze             # checks the units; busctl
+need make has make                           # builds the example subscriber in C
+need libsystemd-dev libsystemd               # which speaks through sd-bus
+need python3-dbus-next dbus_next             # the example subscriber in Python
+need libglib2.0-bin has gdbus                # a stranger who listens to the bus
 need python3-venv virtual_environments       # ruff, which checks the Python code
 
 if ! command -v cargo >/dev/null; then

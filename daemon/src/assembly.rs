@@ -1,10 +1,13 @@
 //! From settings to parts: domains, mind, ears.
 
 use crate::config::{PrecisionChoice, Settings};
+use crate::conversation::{Manners, samples};
 use crate::ears::{Ears, EarsError, find_bundle};
 use crate::mind::Mind;
 use crate::pipeline::Thresholds;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use vocar_inference::Precision;
 use vocar_nlu::{Domain, DomainError, Encoder, EncoderError, UnknownName};
 use vocar_speech::decoder::DecodingGraph;
@@ -40,25 +43,32 @@ pub fn domains(settings: &Settings) -> Result<Vec<Arc<Domain>>, DomainError> {
     Ok(domains)
 }
 
-/// What reads what no template says: the configured bundle, else the one beside the speech bundle if there is one.
+/// Folder of the bundle that reads what no template says: the configured one, else the one beside the speech bundle if there is
+/// one.
+pub fn understanding(settings: &Settings) -> Option<PathBuf> {
+    let configured = &settings.model.understanding;
+    if !configured.as_os_str().is_empty() {
+        return Some(configured.clone());
+    }
+    let beside = find_bundle(&settings.model.dir)
+        .ok()?
+        .with_file_name(ENCODER);
+    beside.join("manifest.toml").exists().then_some(beside)
+}
+
+/// The lexicon of the speech bundle, where there is one.
+pub fn lexicon(settings: &Settings) -> Option<PathBuf> {
+    let file = find_bundle(&settings.model.dir).ok()?.join("lexicon.txt");
+    file.exists().then_some(file)
+}
+
+/// What reads what no template says, where there is a bundle for it.
 ///
 /// # Errors
 /// [`EncoderError`] when the bundle is damaged.
 pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError> {
-    let configured = &settings.model.understanding;
-    let dir = if configured.as_os_str().is_empty() {
-        let Ok(speech) = find_bundle(&settings.model.dir) else {
-            return Ok(None);
-        };
-        let beside = speech.with_file_name(ENCODER);
-        if !beside.join("manifest.toml").exists() {
-            return Ok(None);
-        }
-        beside
-    } else {
-        configured.clone()
-    };
-    Ok(Some(Arc::new(Encoder::load(&dir)?)))
+    let dir = understanding(settings);
+    dir.map(|dir| Encoder::load(&dir).map(Arc::new)).transpose()
 }
 
 /// Understanding as configured, by templates alone.
@@ -67,10 +77,25 @@ pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError
 /// [`MindError`].
 pub fn mind(settings: &Settings) -> Result<Mind, MindError> {
     let mut mind = Mind::new(domains(settings)?, single(settings.listen.confirm_below));
+    mind.set_manners(manners(settings));
     for name in &settings.domains.disabled {
         mind.switch(name, false)?;
     }
     Ok(mind)
+}
+
+/// How to converse, as configured.
+#[must_use]
+pub fn manners(settings: &Settings) -> Manners {
+    let span = |seconds: f64| samples(Duration::from_secs_f64(seconds));
+    let dialogue = &settings.dialogue;
+    Manners {
+        confirm_below: single(settings.listen.confirm_below),
+        confirm_dear: dialogue.confirm,
+        answer: span(dialogue.answer_s),
+        follow: span(dialogue.follow_s),
+        keep: span(dialogue.keep_minutes * 60.0),
+    }
 }
 
 /// Hearing as configured, for these words.

@@ -1,5 +1,6 @@
 //! What may be asked of the worker, and how it may refuse.
 
+use crate::adapters::AdapterCommand;
 use crate::config::{ListenMode, Settings};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -42,6 +43,15 @@ pub enum Refusal {
     /// No such entity list.
     #[error("{0}")]
     UnknownList(String),
+    /// No such adapter, or it is not loaded.
+    #[error("{0}")]
+    UnknownAdapter(String),
+    /// An adapter was made for another base, or its files are damaged.
+    #[error("{0}")]
+    BadAdapter(String),
+    /// There is no memory for an adapter.
+    #[error("{0}")]
+    NoRoom(String),
     /// Nothing waits for a confirmation.
     #[error("session {0} waits for no confirmation")]
     NothingToConfirm(u64),
@@ -59,6 +69,19 @@ pub struct ListenOptions {
     pub zone: Option<String>,
     /// End of a push-to-talk session without a command.
     pub timeout: Duration,
+    /// Names of the adapters to read with; none: those of the seat, or the active ones.
+    pub adapters: Vec<String>,
+}
+
+/// How a text shall be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterpretOptions {
+    /// The subscribers are told, too, and the conversation goes on with it.
+    pub announce: bool,
+    /// Seat zone, if another than the open session's, or the configured one.
+    pub zone: Option<String>,
+    /// Names of the adapters to read with; none: the active ones.
+    pub adapters: Vec<String>,
 }
 
 /// Where the answer to a command goes.
@@ -73,14 +96,14 @@ pub enum Command {
     Stop(u64, Reply<()>),
     /// End a session and forget what was heard.
     Cancel(u64, Reply<()>),
-    /// Understand a text; `announce` also tells the subscribers.
+    /// Understand a text.
     Interpret {
         /// The text.
         text: String,
-        /// Whether to send events.
-        announce: bool,
-        /// The readings, best first.
-        reply: Reply<Vec<Intent>>,
+        /// How.
+        options: InterpretOptions,
+        /// The commands in their order, each with its readings, best first.
+        reply: Reply<Vec<Vec<Intent>>>,
     },
     /// Answer a question of the dialogue.
     Confirm {
@@ -109,6 +132,8 @@ pub enum Command {
         /// Done.
         reply: Reply<()>,
     },
+    /// Something about adapters.
+    Adapter(AdapterCommand),
     /// Use other settings.
     Apply(Box<Settings>, Reply<()>),
     /// Another power level is in force.

@@ -93,6 +93,11 @@ pub enum EventKind {
     IntentRecognized {
         /// The command with its slots.
         intent: Intent,
+        /// Its number: each command since the start has another.
+        turn: u64,
+        /// The command that it puts right: what that one did is to be undone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        corrects: Option<Mended>,
         /// Where the words came from.
         source: Source,
         /// How long it took since the last word ended.
@@ -124,6 +129,9 @@ pub enum EventKind {
         prompt: String,
         /// The command that waits for the answer.
         intent: Intent,
+        /// What there is to choose from, in the order in which it is counted.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        among: Vec<Intent>,
     },
     /// The assistant's state changed.
     StateChanged {
@@ -267,6 +275,10 @@ pub enum Reason {
     NoCommand,
     /// The speaker took it back.
     Withdrawn,
+    /// The speaker said another command instead of an answer.
+    Replaced,
+    /// A question was not answered in time, or its session ended.
+    Unanswered,
 }
 
 impl std::fmt::Display for Reason {
@@ -279,6 +291,8 @@ impl std::fmt::Display for Reason {
             Self::WithinTalk => "part of other talk",
             Self::NoCommand => "the words are no command",
             Self::Withdrawn => "withdrawn by the speaker",
+            Self::Replaced => "another command came instead of the answer",
+            Self::Unanswered => "the question was not answered",
         })
     }
 }
@@ -291,6 +305,17 @@ pub enum Turn {
     Slot,
     /// Yes or no.
     Confirm,
+    /// Which of several.
+    Choose,
+}
+
+/// A command that was carried out, and may be put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Mended {
+    /// The session in which it was said.
+    pub session: u64,
+    /// Its number.
+    pub turn: u64,
 }
 
 /// Times from the end of the last word to the intent, in milliseconds.

@@ -1,6 +1,6 @@
 //! The way to the worker: typed questions over a bounded queue, answers as futures.
 
-use crate::command::{Command, ListenOptions, Refusal, Reply};
+use crate::command::{Command, InterpretOptions, ListenOptions, Refusal, Reply};
 use crate::config::Settings;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use tokio::sync::oneshot;
@@ -50,11 +50,15 @@ impl Handle {
     /// Understands a text.
     ///
     /// # Errors
-    /// [`Refusal::InvalidArgument`] for an empty or endless text.
-    pub async fn interpret(&self, text: String, announce: bool) -> Result<Vec<Intent>, Refusal> {
+    /// [`Refusal::InvalidArgument`] for an empty or endless text; for an adapter as [`Handle::load_adapter`].
+    pub async fn interpret(
+        &self,
+        text: String,
+        options: InterpretOptions,
+    ) -> Result<Vec<Vec<Intent>>, Refusal> {
         self.ask(|reply| Command::Interpret {
             text,
-            announce,
+            options,
             reply,
         })
         .await
@@ -123,7 +127,10 @@ impl Handle {
         }
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Refusal> {
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.commands
             .try_send(command(reply))

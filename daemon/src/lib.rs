@@ -3,12 +3,14 @@
 //! [`event`] is the spine: [`pipeline`] turns samples into events, live and on recordings alike; the bus, the command
 //! line and the tests subscribe. [`worker`] is the one thread that computes; everything else sends it commands.
 
+pub mod adapters;
 pub mod assembly;
 pub mod bridge;
 pub mod bus;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod conversation;
 pub mod ears;
 pub mod event;
 pub mod handle;

@@ -1,9 +1,12 @@
-//! Words to commands, with the conversation around them: missing slots are asked for, doubtful commands confirmed.
+//! Words to commands, with the conversations around them: one for each seat, so that what one passenger is asked, no other
+//! answers.
 
-use crate::event::Turn;
+use crate::conversation::{Conversation, Manners, Moment, Outcome, Said};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use vocar_nlu::{
-    Context, Domain, Encoder, EntityValue, Intent, SentenceGraph, Understander, UnknownName,
+    AdapterStore, Context, Domain, Encoder, EntityValue, Intent, SentenceGraph, Understander,
+    UnknownName,
 };
 
 /// One reading of what was said.
@@ -17,55 +20,93 @@ pub struct Reading {
     pub behind: f32,
 }
 
+impl Reading {
+    /// A text of which every word is certain.
+    #[must_use]
+    pub fn typed(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            confidence: 1.0,
+            behind: 0.0,
+        }
+    }
+}
+
 /// A reading that fits worse than the best by more than this is another sentence, not another hearing of the same one.
 const CLOSE: f32 = 0.1;
 
-/// What an utterance led to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// A command to carry out.
-    Command(Intent),
-    /// A question to the speaker.
-    Question {
-        /// What is asked for.
-        turn: Turn,
-        /// The question.
-        prompt: String,
-        /// The command that waits.
-        intent: Intent,
-    },
-    /// The waiting command was refused by the speaker.
-    Withdrawn,
-    /// No reading is a command.
-    Nothing,
+/// Least confidence, 0 to 1, of a sentence that is several commands: so many can be put together that some of them fit any
+/// talk a little.
+const SEVERAL: f32 = 0.9;
+
+/// A question that nobody answered in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The seat that was asked.
+    pub seat: String,
+    /// The session in which it was.
+    pub session: u64,
 }
 
 /// Understanding and conversation.
 #[derive(Debug)]
 pub struct Mind {
     understander: Understander,
-    context: Context,
-    /// A doubtful command, until the speaker says yes or no.
-    doubtful: Option<Intent>,
-    /// Commands below this confidence are confirmed first; 0: never.
-    confirm_below: f32,
+    /// Names of the adapters to read with.
+    adapters: Vec<String>,
+    manners: Manners,
+    seats: BTreeMap<String, Conversation>,
+    /// Whose words come next.
+    seat: String,
+    session: u64,
+    /// The speaker is known to speak to the assistant.
+    addressed: bool,
+    /// Samples at 16 kHz since the beginning.
+    now: u64,
+    /// Commands so far.
+    turns: u64,
 }
 
 impl Mind {
-    /// A mind with these domains and no conversation going on.
+    /// A mind with these domains and no conversation going on, which asks about commands below a confidence (0: never).
     #[must_use]
     pub fn new(domains: Vec<Arc<Domain>>, confirm_below: f32) -> Self {
         Self {
             understander: Understander::new(domains),
-            context: Context::addressed(),
-            doubtful: None,
-            confirm_below,
+            adapters: Vec::new(),
+            manners: Manners {
+                confirm_below,
+                ..Manners::default()
+            },
+            seats: BTreeMap::new(),
+            seat: String::new(),
+            session: 0,
+            addressed: true,
+            now: 0,
+            turns: 0,
         }
+    }
+
+    /// Converses differently from now on.
+    pub const fn set_manners(&mut self, manners: Manners) {
+        self.manners = manners;
     }
 
     /// Has an encoder read what no template says, or (`None`) nobody.
     pub fn set_encoder(&mut self, encoder: Option<Arc<Encoder>>) {
         self.understander.set_encoder(encoder);
+    }
+
+    /// Has the encoder of a store read what no template says, with the adapters that are named or active.
+    pub fn set_adapters(&mut self, store: Arc<AdapterStore>) {
+        self.understander.set_adapters(store);
+    }
+
+    /// Has these adapters read from now on; for a domain that none of them is for, its active one.
+    pub fn read_with(&mut self, adapters: &[String]) {
+        if self.adapters != adapters {
+            self.adapters = adapters.to_vec();
+        }
     }
 
     /// Names of the enabled domains.
@@ -94,39 +135,145 @@ impl Mind {
         self.understander.set_entities(list, values)
     }
 
-    /// Begins a new conversation; `addressed` when the speaker has pressed a button or said the wake phrase.
-    pub fn begin(&mut self, addressed: bool) {
-        self.context = if addressed {
-            Context::addressed()
-        } else {
-            Context::open_microphone()
-        };
-        self.doubtful = None;
+    /// A session begins at a seat; `addressed` when the speaker has pressed a button or said the wake phrase. A question
+    /// to this seat from before is withdrawn.
+    pub fn begin(&mut self, session: u64, seat: &str, addressed: bool) -> Option<Unanswered> {
+        self.session = session;
+        self.addressed = addressed;
+        seat.clone_into(&mut self.seat);
+        let (now, manners) = (self.now, self.manners);
+        let session = self.conversation().enter(now, &manners)?;
+        let seat = seat.to_owned();
+        Some(Unanswered { seat, session })
     }
 
-    /// Whether the speaker has been asked something.
+    /// The session is over. Gives the seats whose questions are withdrawn by that.
+    pub fn leave(&mut self) -> Vec<Unanswered> {
+        let (now, manners, session) = (self.now, self.manners, self.session);
+        self.session = 0;
+        let mut withdrawn = Vec::new();
+        for (seat, conversation) in &mut self.seats {
+            let here = *seat == self.seat || conversation.asked_in() == Some(session);
+            if here && conversation.leave(now, &manners) {
+                let seat = seat.clone();
+                withdrawn.push(Unanswered { seat, session });
+            }
+        }
+        withdrawn
+    }
+
+    /// Forgets what this seat has said and was asked.
+    pub fn forget(&mut self) {
+        self.seats.remove(&self.seat);
+    }
+
+    /// Gives up what this seat was asked; true when it was asked something.
+    pub fn give_up(&mut self) -> bool {
+        self.conversation().drop_question()
+    }
+
+    /// The next words come from this seat.
+    pub fn turn_to(&mut self, seat: &str) {
+        if self.seat != seat {
+            seat.clone_into(&mut self.seat);
+        }
+    }
+
+    /// The next words come from whoever speaks: most likely from the seat that spoke last, if it may go on.
+    pub fn turn_to_anybody(&mut self) {
+        let fresh = |(_, there): &(&String, &Conversation)| there.is_fresh(self.now, &self.manners);
+        let spoken = self.seats.iter().filter(fresh);
+        if let Some((seat, _)) = spoken.max_by_key(|(_, there)| there.last_turn()) {
+            self.seat = seat.clone();
+        }
+    }
+
+    /// Does something in the conversation of a seat that speaks to the assistant for certain.
+    pub fn at<T>(&mut self, seat: &str, act: impl FnOnce(&mut Self) -> T) -> T {
+        let there = std::mem::replace(&mut self.seat, seat.to_owned());
+        let addressed = std::mem::replace(&mut self.addressed, true);
+        let result = act(self);
+        self.seat = there;
+        self.addressed = addressed;
+        result
+    }
+
+    /// Samples (16 kHz) go by; while somebody is `speaking` this seat's question stays open. Gives the questions whose time
+    /// is over.
+    pub fn pass(&mut self, samples: u64, speaking: bool) -> Vec<Unanswered> {
+        self.now += samples;
+        let (now, manners) = (self.now, self.manners);
+        let mut unanswered = Vec::new();
+        for (seat, conversation) in &mut self.seats {
+            let speaking = speaking && *seat == self.seat;
+            if let Some(session) = conversation.expire(now, speaking, &manners) {
+                let seat = seat.clone();
+                unanswered.push(Unanswered { seat, session });
+            }
+        }
+        self.seats
+            .retain(|seat, conversation| *seat == self.seat || !conversation.is_idle());
+        unanswered
+    }
+
+    /// Whether this seat has been asked something.
     #[must_use]
     pub fn is_asking(&self) -> bool {
-        self.doubtful.is_some() || self.context.pending.is_some()
+        self.here().is_some_and(Conversation::is_asking)
+    }
+
+    /// Whether any seat has been asked something.
+    #[must_use]
+    pub fn is_asking_anybody(&self) -> bool {
+        self.seats.values().any(Conversation::is_asking)
+    }
+
+    /// Whether the time for this seat's answer goes on.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.here().is_some_and(|here| here.waits(self.now))
+    }
+
+    /// The command that this seat may correct or refer to, by its number.
+    #[must_use]
+    pub fn follows(&self) -> Option<u64> {
+        let fresh = |here: &&Conversation| here.is_fresh(self.now, &self.manners);
+        let here = self.here().filter(|_| self.addressed).filter(fresh)?;
+        here.last_turn()
+    }
+
+    fn here(&self) -> Option<&Conversation> {
+        self.seats.get(&self.seat)
+    }
+
+    fn conversation(&mut self) -> &mut Conversation {
+        self.seats.entry(self.seat.clone()).or_default()
+    }
+
+    fn context(&self) -> Context {
+        let nothing = Conversation::default();
+        let here = self.here().unwrap_or(&nothing);
+        here.context(self.addressed, self.now, &self.manners)
+            .with_adapters(&self.adapters)
     }
 
     /// Everything that may be said now.
     #[must_use]
     pub fn graph(&self) -> SentenceGraph {
-        self.understander.graph(&self.context)
+        self.understander.graph(&self.context())
     }
 
-    /// The readings of a text outside any conversation.
+    /// The commands that a text means at this point of the conversation, in their order, each with its readings, best first.
     #[must_use]
-    pub fn interpret(&self, text: &str) -> Vec<Intent> {
-        self.understander.understand(text, &Context::addressed())
+    pub fn interpret(&self, text: &str) -> Vec<Vec<Intent>> {
+        self.understander.commands(text, &self.context())
     }
 
     /// Names of the intents that a text may mean at this point of the conversation, most likely first.
     #[must_use]
     pub fn meanings(&self, text: &str) -> Vec<String> {
-        let intents = self.understander.understand(text, &self.context);
-        intents.into_iter().map(|intent| intent.name).collect()
+        let readings = self.interpret(text).into_iter().flatten();
+        readings.map(|intent| intent.name).collect()
     }
 
     /// Whether a reading that fits worse than the best by so much, nats a frame, still is a hearing of the same sentence.
@@ -135,195 +282,77 @@ impl Mind {
         behind <= CLOSE
     }
 
-    /// Takes an utterance, given as its readings, best first: the first that is a command counts, if it fits about as
-    /// well as the best.
-    pub fn hear(&mut self, readings: &[Reading]) -> Outcome {
+    /// The commands of an utterance, given as its readings, best first: the first that is a command counts, if it fits
+    /// about as well as the best.
+    #[must_use]
+    pub fn meaning(&self, readings: &[Reading]) -> Vec<Said> {
+        let context = self.context();
         let close = readings
             .iter()
             .take_while(|reading| Self::is_close(reading.behind));
-        let understood = close.into_iter().find_map(|reading| {
-            let mut intent = self
-                .understander
-                .understand(&reading.text, &self.context)
-                .into_iter()
-                .next()?;
-            intent.confidence *= reading.confidence;
-            Some(intent)
+        let mut understood = close.map(|reading| {
+            let mut commands = self.understander.commands(&reading.text, &context);
+            if commands.len() > 1 && reading.confidence < SEVERAL {
+                commands.clear();
+            }
+            let said = commands.into_iter();
+            said.filter_map(|readings| self.said(readings, reading.confidence))
+                .collect()
         });
-        match understood {
-            Some(intent) => self.consider(intent),
-            None => Outcome::Nothing,
-        }
+        understood
+            .find(|said: &Vec<Said>| !said.is_empty())
+            .unwrap_or_default()
     }
 
-    /// Answers a confirmation; `None` when nothing is doubtful.
-    pub fn confirm(&mut self, yes: bool) -> Option<Outcome> {
-        let intent = self.doubtful.take()?;
-        self.context.asking = false;
-        Some(if yes {
-            self.carry_on(intent)
-        } else {
-            Outcome::Withdrawn
+    fn said(&self, readings: Vec<Intent>, confidence: f32) -> Option<Said> {
+        let choice = self.understander.choice(&readings);
+        let mut intent = readings.into_iter().next()?;
+        if choice.is_some() {
+            intent.confidence = 1.0;
+        }
+        intent.confidence *= confidence;
+        let doubtful = intent.confidence < self.manners.confirm_below;
+        let description = doubtful.then(|| self.understander.describe(&intent));
+        Some(Said {
+            description: description.unwrap_or_default(),
+            choice,
+            intent,
         })
     }
 
-    fn consider(&mut self, intent: Intent) -> Outcome {
-        if self.doubtful.is_some() {
-            match act(&intent) {
-                "yes" => return self.confirm(true).unwrap_or(Outcome::Nothing),
-                "no" | "cancel" => return self.confirm(false).unwrap_or(Outcome::Nothing),
-                _ => self.doubtful = None,
-            }
-        }
-        if intent.confidence < self.confirm_below {
-            return self.doubt(intent);
-        }
-        self.carry_on(intent)
+    /// Takes what an utterance means.
+    pub fn take(&mut self, meaning: Vec<Said>) -> Vec<Outcome> {
+        self.converse(|conversation, moment| conversation.take(meaning, moment))
     }
 
-    fn doubt(&mut self, intent: Intent) -> Outcome {
-        self.context.asking = true;
-        self.doubtful = Some(intent.clone());
-        Outcome::Question {
-            turn: Turn::Confirm,
-            prompt: format!("Did you say: {}?", intent.text),
-            intent,
-        }
+    /// Takes an utterance, given as its readings, best first.
+    pub fn hear(&mut self, readings: &[Reading]) -> Vec<Outcome> {
+        let meaning = self.meaning(readings);
+        self.take(meaning)
     }
 
-    fn carry_on(&mut self, intent: Intent) -> Outcome {
-        self.context = self.context.after(&intent);
-        match &intent.prompt {
-            Some(prompt) if !intent.missing.is_empty() => Outcome::Question {
-                turn: Turn::Slot,
-                prompt: prompt.clone(),
-                intent,
-            },
-            _ => Outcome::Command(intent),
-        }
+    /// Answers yes or no to what was asked in a session: the seat, and what came of it. `None` when nothing was.
+    pub fn confirm(&mut self, session: u64, yes: bool) -> Option<(String, Vec<Outcome>)> {
+        let asked = |(_, there): &(&String, &Conversation)| there.asked_in() == Some(session);
+        let seat = self.seats.iter().find(asked)?.0.clone();
+        let outcomes = self.at(&seat, |mind| {
+            mind.converse(|conversation, moment| conversation.confirm(yes, moment))
+        })?;
+        Some((seat, outcomes))
     }
-}
 
-/// What an intent does, without the part of the vehicle it belongs to.
-fn act(intent: &Intent) -> &str {
-    intent.name.rsplit('.').next().unwrap_or(&intent.name)
+    fn converse<T>(&mut self, act: impl FnOnce(&mut Conversation, &mut Moment<'_>) -> T) -> T {
+        let conversation = self.seats.entry(self.seat.clone()).or_default();
+        let mut moment = Moment {
+            session: self.session,
+            now: self.now,
+            addressed: self.addressed,
+            manners: self.manners,
+            turns: &mut self.turns,
+        };
+        act(conversation, &mut moment)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DOMAIN: &str = r#"
-        name = "test"
-        [slots.level]
-        type = "number"
-        min = 1
-        max = 7
-        [[intents]]
-        name = "fan.set"
-        templates = ["set [the] fan [to {level}]"]
-        required = ["level"]
-        ask = { level = "Which level?" }
-        [[intents]]
-        name = "light.on"
-        templates = ["light on"]
-        [[intents]]
-        name = "dialogue.yes"
-        templates = ["yes"]
-        context = "dialogue"
-        [[intents]]
-        name = "dialogue.no"
-        templates = ["no"]
-        context = "dialogue"
-    "#;
-
-    fn mind(confirm_below: f32) -> Mind {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("domain.toml"), DOMAIN).unwrap();
-        Mind::new(
-            vec![Arc::new(Domain::load(dir.path()).unwrap())],
-            confirm_below,
-        )
-    }
-
-    fn said(text: &str, confidence: f32) -> Vec<Reading> {
-        vec![Reading {
-            text: text.into(),
-            confidence,
-            behind: 0.0,
-        }]
-    }
-
-    #[test]
-    fn a_missing_slot_is_asked_for_and_filled() {
-        let mut mind = mind(0.0);
-        let Outcome::Question { turn, prompt, .. } = mind.hear(&said("set the fan", 0.9)) else {
-            panic!()
-        };
-        assert_eq!((turn, prompt.as_str()), (Turn::Slot, "Which level?"));
-        assert!(mind.is_asking());
-        let Outcome::Command(intent) = mind.hear(&said("three", 0.9)) else {
-            panic!()
-        };
-        assert_eq!(intent.name, "fan.set");
-        assert!(intent.missing.is_empty() && !mind.is_asking());
-    }
-
-    #[test]
-    fn doubtful_commands_wait_for_a_yes() {
-        let mut mind = mind(0.8);
-        for (answer, carried_out) in [("yes", true), ("no", false)] {
-            let Outcome::Question { turn, .. } = mind.hear(&said("light on", 0.6)) else {
-                panic!()
-            };
-            assert_eq!(turn, Turn::Confirm);
-            match mind.hear(&said(answer, 0.9)) {
-                Outcome::Command(intent) => assert!(carried_out && intent.name == "light.on"),
-                Outcome::Withdrawn => assert!(!carried_out),
-                other => panic!("{other:?}"),
-            }
-            assert!(!mind.is_asking());
-        }
-        assert!(matches!(
-            mind.hear(&said("light on", 0.9)),
-            Outcome::Command(_)
-        ));
-        assert_eq!(mind.confirm(true), None);
-    }
-
-    #[test]
-    fn another_command_replaces_a_doubtful_one() {
-        let mut mind = mind(0.8);
-        assert!(matches!(
-            mind.hear(&said("light on", 0.6)),
-            Outcome::Question { .. }
-        ));
-        let Outcome::Command(intent) = mind.hear(&said("set the fan to three", 0.9)) else {
-            panic!()
-        };
-        assert_eq!(intent.name, "fan.set");
-    }
-
-    #[test]
-    fn a_reading_that_fits_much_worse_is_not_what_was_said() {
-        let mut mind = mind(0.0);
-        let mut readings = [said("right on", 0.9), said("light on", 0.8)].concat();
-        readings[1].behind = 2.0 * CLOSE;
-        assert_eq!(mind.hear(&readings), Outcome::Nothing);
-    }
-
-    #[test]
-    fn the_first_close_reading_that_is_a_command_counts() {
-        let mut mind = mind(0.0);
-        let mut readings = [said("right on", 0.9), said("light on", 0.8)].concat();
-        readings[1].behind = 0.5 * CLOSE;
-        let Outcome::Command(intent) = mind.hear(&readings) else {
-            panic!()
-        };
-        assert!((intent.confidence - 0.8).abs() < 1e-6);
-        assert_eq!(
-            mind.hear(&said("what a lovely day", 0.99)),
-            Outcome::Nothing
-        );
-    }
-}
+mod tests;

@@ -81,6 +81,7 @@ impl Outlet {
                 intent,
                 latency,
                 source,
+                ..
             } => {
                 let ms = latency.total_ms();
                 let confidence = f64::from(intent.confidence);

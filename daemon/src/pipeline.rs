@@ -1,6 +1,8 @@
 //! One pipeline, live and on recordings: samples in, events out. Its clock is the sample count, so that what passes
 //! on recordings is the very code that runs in the vehicle.
 
+mod dialogue;
+mod readers;
 mod seats;
 mod turns;
 
@@ -8,11 +10,11 @@ use crate::bridge::word_graph;
 use crate::config::ListenMode;
 use crate::ears::{Ears, EarsError};
 use crate::event::{Event, EventKind, Latency, Reason, SAMPLE_RATE, Source, Stage};
-use crate::mind::{Mind, Outcome, Reading};
+use crate::mind::{Mind, Reading, Unanswered};
 use crate::witness;
+use dialogue::Told;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vocar_nlu::Intent;
 use vocar_speech::cabin::Cabin;
 use vocar_speech::decoder::DecodingGraph;
 use vocar_speech::event::{Hypothesis, Recognition, SpeechEvent};
@@ -62,8 +64,11 @@ pub struct Pipeline {
     home: String,
     language: Language,
     graphs: Graphs,
+    readers: readers::Readers,
     session: Session,
     heard: Vec<SpeechEvent>,
+    /// Questions that are withdrawn, of which nobody has been told yet.
+    withdrawn: Vec<Unanswered>,
     /// Turns are traced.
     tracing: bool,
     /// Samples the ears have heard since they were made; the recogniser counts from there.
@@ -91,6 +96,8 @@ struct Session {
 struct Graphs {
     addressed: Option<Arc<DecodingGraph>>,
     open: Option<Arc<DecodingGraph>>,
+    /// Made for a question or for the last command, used once: the command's number, none for a question.
+    special: Option<Option<u64>>,
 }
 
 impl Graphs {
@@ -124,8 +131,10 @@ impl Pipeline {
             home: zone,
             language,
             graphs: Graphs::default(),
+            readers: readers::Readers::default(),
             session,
             heard: Vec::new(),
+            withdrawn: Vec::new(),
             tracing: false,
             pushed: 0,
         }
@@ -210,7 +219,12 @@ impl Pipeline {
             answering: false,
             woken: false,
         };
-        self.mind.begin(self.is_addressed());
+        let seat = self.session.zone.clone();
+        let asked = self.mind.begin(id, &seat, self.is_addressed());
+        self.withdrawn.extend(asked);
+        if zone.is_none() && self.cabin.is_some() {
+            self.mind.turn_to_anybody();
+        }
         self.tune()?;
         self.listen(mode);
         Ok(())
@@ -222,15 +236,25 @@ impl Pipeline {
     /// [`EarsError`] when recognition fails; nothing is heard without ears.
     pub fn push(&mut self, samples: &[f32], sink: &mut Sink<'_>) -> Result<(), EarsError> {
         self.pushed += samples.len() as u64;
+        self.pass(samples.len() as u64, sink)?;
         self.take_up_changes()?;
         self.with_ears(sink, |ears, heard| ears.push(samples, heard))
     }
 
-    /// Between two utterances: listens for what has come to be sayable since the last one.
+    /// Between two utterances: listens for what has come to be sayable since the last one, and no more for what has ceased
+    /// to be.
     fn take_up_changes(&mut self) -> Result<(), GrammarError> {
         let between = self.ears.as_ref().is_some_and(Ears::awaiting);
-        let addressed = self.is_addressed();
-        if between && !self.mind.is_asking() && self.graphs.of(addressed).is_none() {
+        if !between || self.mind.is_asking() {
+            return Ok(());
+        }
+        let special = match self.session.mode {
+            // One button is one command: what may follow it is listened for after the next button.
+            ListenMode::PushToTalk => self.graphs.special,
+            _ => self.mind.follows().map(Some),
+        };
+        let plain = self.graphs.of(self.is_addressed()).is_some();
+        if self.graphs.special != special || (special.is_none() && !plain) {
             self.tune()?;
         }
         Ok(())
@@ -250,38 +274,8 @@ impl Pipeline {
         if let Some(ears) = &mut self.ears {
             ears.cancel();
         }
-        self.mind.begin(self.is_addressed());
-    }
-
-    /// The readings of a text, best first. With `announce` the best one is carried out like a spoken one.
-    pub fn interpret(&mut self, text: &str, announce: bool, sink: &mut Sink<'_>) -> Vec<Intent> {
-        let begin = Instant::now();
-        let readings = self.mind.interpret(text);
-        if announce {
-            let outcome = self.mind.hear(&[Reading {
-                text: text.to_owned(),
-                confidence: 1.0,
-                behind: 0.0,
-            }]);
-            let latency = Latency {
-                understand_ms: witness::milliseconds(begin.elapsed()),
-                ..Latency::default()
-            };
-            self.carry_out(outcome, 0, Source::Text, latency, sink);
-        }
-        readings
-    }
-
-    /// Answers a confirmation; false when nothing waits for one.
-    pub fn confirm(&mut self, yes: bool, sink: &mut Sink<'_>) -> bool {
-        let Some(outcome) = self.mind.confirm(yes) else {
-            return false;
-        };
-        self.carry_out(outcome, 0, Source::Text, Latency::default(), sink);
-        if let Err(error) = self.resume() {
-            tracing::error!("after the confirmation: {error}");
-        }
-        true
+        self.mind.forget();
+        self.session.answering = false;
     }
 
     fn is_addressed(&self) -> bool {
@@ -397,19 +391,6 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Nothing certain was heard: what was asked before is given up.
-    fn mishear(
-        &mut self,
-        at: u64,
-        reason: Reason,
-        best: Option<&Recognition>,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), GrammarError> {
-        self.refuse(at, Stage::Recogniser, reason, best, sink);
-        self.mind.begin(self.is_addressed());
-        self.resume()
-    }
-
     fn understand(
         &mut self,
         recognition: &Recognition,
@@ -428,24 +409,26 @@ impl Pipeline {
             return Ok(());
         }
         let begin = Instant::now();
+        self.choose_readers();
         let readings = self.readings(recognition);
         let was_asking = self.mind.is_asking();
-        let outcome = self.mind.hear(&readings);
+        let outcomes = self.mind.hear(&readings);
         let latency = Latency {
             understand_ms: witness::milliseconds(begin.elapsed()),
             ..heard
         };
-        match outcome {
-            Outcome::Nothing => {
-                let stage = if was_asking {
-                    Stage::Dialogue
-                } else {
-                    Stage::Understanding
-                };
-                self.refuse(at, stage, Reason::NoCommand, Some(recognition), sink);
-            }
-            outcome => self.carry_out(outcome, at, Source::Speech, latency, sink),
-        }
+        let stage = if was_asking {
+            Stage::Dialogue
+        } else {
+            Stage::Understanding
+        };
+        let told = Told {
+            at,
+            source: Source::Speech,
+            latency,
+            stage,
+        };
+        self.carry_out(outcomes, &told, Some(recognition), sink);
         self.resume()?;
         Ok(())
     }
@@ -467,26 +450,6 @@ impl Pipeline {
             .collect()
     }
 
-    /// After an utterance: listens for the answer if something was asked, else for what the session is for. One button
-    /// is one command: after it nobody listens.
-    fn resume(&mut self) -> Result<(), GrammarError> {
-        let asking = self.mind.is_asking();
-        if asking {
-            self.tune()?;
-            self.listen(ListenMode::PushToTalk);
-        } else if self.session.answering {
-            match (self.session.mode, &mut self.ears) {
-                (ListenMode::PushToTalk, Some(ears)) => ears.cancel(),
-                (mode, _) => {
-                    self.tune()?;
-                    self.listen(mode);
-                }
-            }
-        }
-        self.session.answering = asking;
-        Ok(())
-    }
-
     fn listen(&mut self, mode: ListenMode) {
         if let Some(ears) = &mut self.ears {
             ears.listen(match mode {
@@ -494,48 +457,6 @@ impl Pipeline {
                 ListenMode::Wake => Mode::Wake,
                 ListenMode::OpenMic => Mode::OpenMic,
             });
-        }
-    }
-
-    fn carry_out(
-        &self,
-        outcome: Outcome,
-        at: u64,
-        source: Source,
-        latency: Latency,
-        sink: &mut Sink<'_>,
-    ) {
-        match outcome {
-            Outcome::Command(intent) => self.emit(
-                at,
-                EventKind::IntentRecognized {
-                    intent,
-                    source,
-                    latency,
-                },
-                sink,
-            ),
-            Outcome::Question {
-                turn,
-                prompt,
-                intent,
-            } => {
-                self.emit(
-                    at,
-                    EventKind::DialogueTurn {
-                        turn,
-                        prompt,
-                        intent,
-                    },
-                    sink,
-                );
-            }
-            Outcome::Withdrawn => {
-                self.refuse(at, Stage::Dialogue, Reason::Withdrawn, None, sink);
-            }
-            Outcome::Nothing => {
-                self.refuse(at, Stage::Understanding, Reason::NoCommand, None, sink);
-            }
         }
     }
 
@@ -560,16 +481,20 @@ impl Pipeline {
 
     /// Makes the recogniser listen for what may be said now.
     fn tune(&mut self) -> Result<(), GrammarError> {
-        let words = (self.mind.is_asking() || self.graphs.of(self.is_addressed()).is_none())
-            .then(|| self.words());
-        let (asking, addressed) = (self.mind.is_asking(), self.is_addressed());
+        let addressed = self.is_addressed();
+        let special = match self.mind.is_asking() {
+            true => Some(None),
+            false => self.mind.follows().map(Some),
+        };
+        let needed = special.is_some() || self.graphs.of(addressed).is_none();
+        let words = needed.then(|| self.words());
         let Some(ears) = &mut self.ears else {
             return Ok(());
         };
         let graph = match (words, self.graphs.of(addressed)) {
             (Some(words), cached) => {
                 let graph = ears.compile(&words)?;
-                if !asking {
+                if special.is_none() {
                     *cached = Some(Arc::clone(&graph));
                 }
                 graph
@@ -577,6 +502,7 @@ impl Pipeline {
             (None, Some(cached)) => Arc::clone(cached),
             (None, None) => return Ok(()),
         };
+        self.graphs.special = special;
         ears.set_graph(graph);
         Ok(())
     }

@@ -19,6 +19,8 @@ pub struct Status {
     pub backend: String,
     /// Enabled domains.
     pub domains: Vec<String>,
+    /// Adapters in memory.
+    pub adapters: Vec<String>,
     /// Component → `ok`, or what is wrong and how to mend it.
     pub health: BTreeMap<String, String>,
     /// Whether the private mode is on.
@@ -69,6 +71,12 @@ impl Board {
     #[must_use]
     pub fn read(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// The adapters in memory, as shown.
+    #[must_use]
+    pub fn adapters(&self) -> Vec<String> {
+        self.status.borrow().adapters.clone()
     }
 
     /// A receiver that wakes at every change.

@@ -9,6 +9,7 @@
 mod accelerator;
 mod acoustic;
 mod bundle;
+mod constants;
 mod cpu;
 mod engine;
 mod file_bytes;
@@ -25,12 +26,14 @@ mod words;
 pub use accelerator::{Accelerated, Offer, Refusal, Standing, placement};
 pub use acoustic::{AcousticModel, AcousticSession, LoadError, file as acoustic_file};
 pub use bundle::{Bundle, BundleError, sha256_hex};
+pub use constants::{Constant, constants};
 pub use cpu::CpuEngine;
 pub use engine::{Engine, EngineError, Session, Signature, State};
+pub use fused::{LowRank, Overlay, OverlayError};
 pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use network::{Network, Operators};
 pub use text::{TextBundle, TextManifest};
 pub use vocar_hw::Precision;
-pub use words::WordNetwork;
+pub use words::{WordNetwork, WordSession};

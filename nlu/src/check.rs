@@ -54,9 +54,8 @@ pub fn check(domain: &Arc<Domain>, entities: &Entities, seed: u64, samples: usiz
     }
     let open = understander.graph(&Context::open_microphone());
     let asking = Context {
-        addressed: true,
         asking: true,
-        pending: None,
+        ..Context::addressed()
     };
     let widest = understander.graph(&asking);
     let conflicts = sample_within(domain, entities, Reach::Dialogue, seed, samples)
@@ -92,11 +91,14 @@ pub fn check(domain: &Arc<Domain>, entities: &Entities, seed: u64, samples: usiz
     }
 }
 
-fn conflict(understander: &Understander, context: &Context, meant: Sample) -> Option<Conflict> {
-    let best = understander
-        .understand(&meant.text, context)
-        .into_iter()
-        .next();
+/// A sentence must be understood before a question or while one is open: "stop" means another thing then.
+fn conflict(understander: &Understander, asking: &Context, meant: Sample) -> Option<Conflict> {
+    let best = |context: &Context| {
+        let readings = understander.understand(&meant.text, context);
+        readings.into_iter().next()
+    };
+    let said = best(&Context::addressed()).filter(|got| got.name == meant.intent);
+    let best = said.or_else(|| best(asking));
     let understood = best.map(|intent| Sample {
         text: intent.text,
         intent: intent.name,

@@ -4,7 +4,7 @@ use crate::automaton::Automaton;
 use crate::domain::Symbol;
 
 /// Cost (negative natural logarithm of a probability) of entering the politeness before or after a sentence.
-const FRAME_COST: f32 = 1.0;
+pub(crate) const FRAME_COST: f32 = 1.0;
 
 /// Cost of going on where the sentence could as well be over: whoever has said a whole sentence is mostly done. A
 /// listener need not wait long for what costs something.
@@ -17,6 +17,15 @@ pub(crate) struct SlotWords<'a> {
     pub words: &'a Automaton<String>,
     /// Whether people pause within it, as between the groups of a telephone number.
     pub paused: bool,
+    /// Whether people say several of them in a row, with "and" between.
+    pub repeated: bool,
+}
+
+/// A step of the templates over a slot of which several may be said: from before it to behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeat {
+    pub from: u32,
+    pub to: u32,
 }
 
 /// An arc between two nodes.
@@ -32,7 +41,7 @@ pub struct SentenceArc {
     pub cost: f32,
 }
 
-/// A graph of words. Every path from `start` to one of `finals` is a sentence; there are no cycles.
+/// A graph of words. Every path from `start` to one of `finals` is a sentence; cycles lead over words.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SentenceGraph {
     /// Number of nodes; nodes are `0..nodes`.
@@ -99,14 +108,16 @@ impl SentenceGraph {
         }
     }
 
-    /// Puts the sentences of templates between two nodes, with every slot replaced by the words `slot_words` gives.
+    /// Puts the sentences of templates between two nodes, with every slot replaced by the words `slot_words` gives. Tells
+    /// the steps of which several may follow each other.
     pub(crate) fn expand<'a>(
         &mut self,
         templates: &Automaton<Symbol>,
         slot_words: impl Fn(&str) -> Option<SlotWords<'a>>,
         from: u32,
         to: u32,
-    ) {
+    ) -> Vec<Repeat> {
+        let mut repeats = Vec::new();
         let nodes = self.nodes_for(templates.states().len(), from, |state| {
             templates.states()[state].arcs.is_empty().then_some(to)
         });
@@ -121,9 +132,20 @@ impl SentenceGraph {
                 match symbol {
                     Symbol::Word(word) => self.arc(*node, target, Some(word), cost),
                     Symbol::Slot { kind, .. } => {
-                        if let Some(SlotWords { words, paused }) = slot_words(kind) {
+                        if let Some(SlotWords {
+                            words,
+                            paused,
+                            repeated,
+                        }) = slot_words(kind)
+                        {
                             let go_on = if paused { 0.0 } else { GO_ON_COST };
                             self.inline(words, *node, target, cost, go_on);
+                            if repeated {
+                                repeats.push(Repeat {
+                                    from: *node,
+                                    to: target,
+                                });
+                            }
                         }
                     }
                 }
@@ -132,6 +154,7 @@ impl SentenceGraph {
                 self.arc(*node, to, None, 0.0);
             }
         }
+        repeats
     }
 
     /// Politeness that may stand between two nodes; nothing at all costs nothing.

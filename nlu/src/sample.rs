@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::builtin::{Builtin, Saying, digits};
-use crate::domain::{Domain, IntentSpec, Reach, SlotKind};
+use crate::domain::{Domain, IntentSpec, Reach, SlotKind, Template};
 use crate::random::Random;
 use crate::template::Expr;
 use crate::value::{Entities, SlotValue};
@@ -80,6 +80,47 @@ pub fn sample_within(
             slots: said.slots,
             spans: said.spans,
         });
+    }
+    out
+}
+
+/// A sentence that a certain template of an intent says.
+#[derive(Debug, Clone)]
+pub(crate) struct Drawn<'a> {
+    pub sample: Sample,
+    pub template: &'a Template,
+}
+
+/// `each` random sentences of every template, those that [`sample`] passes over left out. The same seed gives the same
+/// sentences.
+pub(crate) fn sample_each<'a>(
+    domain: &'a Domain,
+    entities: &Entities,
+    seed: u64,
+    each: usize,
+) -> Vec<Drawn<'a>> {
+    let mut speaker = Speaker {
+        domain,
+        entities,
+        random: Random::new(seed),
+        sayings: HashMap::new(),
+    };
+    let mut out = Vec::new();
+    for intent in domain.intents() {
+        let usable = |template: &&Template| slots_can_be_said(domain, entities, &template.expr);
+        for template in intent.templates.iter().filter(usable) {
+            for _ in 0..each {
+                let mut said = Sentence::default();
+                speaker.say(&template.expr, &mut said);
+                let sample = Sample {
+                    text: said.words.join(" "),
+                    intent: intent.name.clone(),
+                    slots: said.slots,
+                    spans: said.spans,
+                };
+                out.push(Drawn { sample, template });
+            }
+        }
     }
     out
 }

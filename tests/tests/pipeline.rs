@@ -272,7 +272,7 @@ fn silence_after_a_question_ends_it() {
     assert_eq!(intents(&events), [""; 0]);
     assert_eq!(
         rejections(&events),
-        [(Stage::Recogniser, Reason::NoSpeech)],
+        [(Stage::Dialogue, Reason::Unanswered)],
         "{events:?}"
     );
     assert!(!pipeline.mind().is_asking());

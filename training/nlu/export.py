@@ -116,7 +116,7 @@ def manifest(folder: Path, version: str) -> str:
     networks = {"int8": "encoder-int8.onnx", "f32": "encoder-f32.onnx"}
     models = "\n".join(f'{kind} = "{file}"' for kind, file in networks.items() if (folder / file).exists())
     heads = "\n".join(f'{d} = "head-{d}.safetensors"' for d in DOMAINS if (folder / f"head-{d}.safetensors").exists())
-    files = sorted(path.name for path in folder.iterdir() if path.name != "manifest.toml")
+    files = sorted(path.name for path in folder.iterdir() if path.name not in ("manifest.toml", "README.md"))
     return f"""format = 1
 name = "nlu-en"
 version = "{version}"

@@ -31,7 +31,9 @@ pub trait VoiceAssistant1 {
     fn load_adapter(&self, name: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
     /// Unloads an adapter.
     fn unload_adapter(&self, name: &str) -> zbus::Result<()>;
-    /// The loaded adapters.
+    /// Keeps a loaded adapter in memory, or no more.
+    fn pin_adapter(&self, name: &str, pinned: bool) -> zbus::Result<()>;
+    /// The adapters in memory and in the folder.
     fn list_adapters(&self) -> zbus::Result<Vec<Dict>>;
     /// Switches a domain on.
     fn enable_domain(&self, name: &str) -> zbus::Result<()>;
@@ -93,6 +95,9 @@ pub trait VoiceAssistant1 {
     /// Enabled domains.
     #[zbus(property)]
     fn domains(&self) -> zbus::Result<Vec<String>>;
+    /// Adapters in memory.
+    #[zbus(property)]
+    fn adapters(&self) -> zbus::Result<Vec<String>>;
     /// Component → `ok` or what is wrong.
     #[zbus(property)]
     fn health(&self) -> zbus::Result<Dict>;

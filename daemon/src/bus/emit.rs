@@ -25,11 +25,13 @@ pub async fn event(
     match &event.kind {
         EventKind::IntentRecognized {
             intent,
+            turn,
+            corrects,
             source,
             latency,
         } => {
             let details = json!({
-                "vss": intent.vss, "confidence": intent.confidence, "missing": intent.missing,
+                "turn": turn, "corrects": corrects, "vss": intent.vss, "target": intent.target, "confidence": intent.confidence, "missing": intent.missing,
                 "prompt": intent.prompt, "source": source, "at": event.at, "latency_ms": latency.total_ms(),
                 "endpoint_ms": latency.endpoint_ms, "recognise_ms": latency.recognise_ms,
                 "understand_ms": latency.understand_ms,
@@ -58,10 +60,11 @@ pub async fn event(
             turn,
             prompt,
             intent,
+            among,
         } => {
             let kind = wire::name_of(turn);
-            VoiceAssistant::dialogue_turn(emitter, session, zone, &kind, prompt, waiting(intent))
-                .await
+            let details = waiting(intent, among);
+            VoiceAssistant::dialogue_turn(emitter, session, zone, &kind, prompt, details).await
         }
         EventKind::StateChanged { state, previous } => {
             VoiceAssistant::entered_state(emitter, session, state.name(), previous.name()).await
@@ -70,11 +73,15 @@ pub async fn event(
     }
 }
 
-/// The command that waits, without the words it came from.
-fn waiting(intent: &Intent) -> Dict {
-    wire::dict(&json!({
-        "domain": intent.domain, "name": intent.name, "slots": intent.slots, "missing": intent.missing,
-    }))
+/// The command that waits, and what there is to choose from, without the words it came from.
+fn waiting(intent: &Intent, among: &[Intent]) -> Dict {
+    let choice = |intent: &Intent| json!({ "domain": intent.domain, "name": intent.name, "slots": intent.slots });
+    let mut details = choice(intent);
+    details["missing"] = json!(intent.missing);
+    if !among.is_empty() {
+        details["among"] = among.iter().map(choice).collect();
+    }
+    wire::dict(&details)
 }
 
 async fn to_peers(
@@ -150,6 +157,9 @@ pub async fn changes(
     }
     if old.domains != new.domains {
         object.domains_changed(emitter).await?;
+    }
+    if old.adapters != new.adapters {
+        object.adapters_changed(emitter).await?;
     }
     if old.health != new.health {
         object.health_changed(emitter).await?;

@@ -24,10 +24,14 @@ pub enum Error {
     UnknownDomain(String),
     /// No such entity list.
     UnknownList(String),
+    /// No such adapter, or it is not loaded.
+    UnknownAdapter(String),
+    /// The adapter was made for another base, or its files are damaged; the old one stays in force.
+    BadAdapter(String),
+    /// There is no memory for the adapter.
+    NoRoom(String),
     /// Nothing waits for a confirmation.
     NothingToConfirm(String),
-    /// This version cannot do it.
-    NotSupported(String),
     /// The caller may not do this.
     AccessDenied(String),
     /// The new configuration is wrong; the old one stays in force.
@@ -47,6 +51,9 @@ impl From<Refusal> for Error {
             Refusal::PowerLimited { .. } => Self::PowerLimited(text),
             Refusal::UnknownDomain(_) => Self::UnknownDomain(text),
             Refusal::UnknownList(_) => Self::UnknownList(text),
+            Refusal::UnknownAdapter(_) => Self::UnknownAdapter(text),
+            Refusal::BadAdapter(_) => Self::BadAdapter(text),
+            Refusal::NoRoom(_) => Self::NoRoom(text),
             Refusal::NothingToConfirm(_) => Self::NothingToConfirm(text),
             Refusal::Failed(_) => Self::Failed(text),
         }

@@ -56,14 +56,9 @@ impl VoiceAssistant {
         text: String,
         options: HashMap<String, OwnedVariant>,
     ) -> Result<Vec<Dict>, Error> {
-        let announce = options::announce(&options)?;
-        Ok(self
-            .worker
-            .interpret(text, announce)
-            .await?
-            .iter()
-            .map(wire::intent)
-            .collect())
+        let options = options::interpret(&options)?;
+        let commands = self.worker.interpret(text, options).await?;
+        Ok(wire::commands(&commands))
     }
 
     async fn confirm(&self, session: u64, yes: bool) -> Result<(), Error> {
@@ -87,17 +82,22 @@ impl VoiceAssistant {
         name: String,
         options: HashMap<String, OwnedVariant>,
     ) -> Result<(), Error> {
-        tracing::debug!(name, options = options.len(), "an adapter was asked for");
-        Err(no_adapters(&name))
+        let options = options::load(&options, &self.settings.load().adapters)?;
+        Ok(self.worker.load_adapter(name, options).await?)
     }
 
     async fn unload_adapter(&self, name: String) -> Result<(), Error> {
-        Err(no_adapters(&name))
+        Ok(self.worker.unload_adapter(name).await?)
+    }
+
+    async fn pin_adapter(&self, name: String, pinned: bool) -> Result<(), Error> {
+        Ok(self.worker.pin_adapter(name, pinned).await?)
     }
 
     #[zbus(out_args("adapters"))]
-    async fn list_adapters(&self) -> Vec<Dict> {
-        Vec::new()
+    async fn list_adapters(&self) -> Result<Vec<Dict>, Error> {
+        let adapters = self.worker.list_adapters().await?;
+        Ok(adapters.iter().map(wire::dict).collect())
     }
 
     async fn enable_domain(&self, name: String) -> Result<(), Error> {
@@ -168,6 +168,11 @@ impl VoiceAssistant {
     #[zbus(property)]
     async fn domains(&self) -> Vec<String> {
         self.board.read().domains
+    }
+
+    #[zbus(property)]
+    async fn adapters(&self) -> Vec<String> {
+        self.board.read().adapters
     }
 
     #[zbus(property)]
@@ -263,11 +268,4 @@ impl VoiceAssistant {
         prompt: &str,
         details: Dict,
     ) -> zbus::Result<()>;
-}
-
-fn no_adapters(name: &str) -> Error {
-    Error::NotSupported(format!(
-        "adapter \"{name}\": the encoder of this version takes no adapters; add sentences to a domain instead \
-         (configuration: domains.dirs)"
-    ))
 }

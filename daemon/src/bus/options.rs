@@ -1,15 +1,16 @@
 //! Options of the methods that take `a{sv}`: known names, right types, nothing else.
 
 use super::errors::Error;
-use crate::command::ListenOptions;
-use crate::config::Listen;
+use crate::command::{InterpretOptions, ListenOptions};
+use crate::config::{Adapters, Listen};
 use std::collections::HashMap;
 use std::time::Duration;
+use vocar_nlu::adapter::LoadOptions;
 use zbus::{OwnedVariant, Variant};
 
 type Options = HashMap<String, OwnedVariant>;
 
-/// `StartListening`: `mode` (s), `zone` (s), `timeout` (d, seconds).
+/// `StartListening`: `mode` (s), `zone` (s), `timeout` (d, seconds), `adapter` (s or as).
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] names the option.
@@ -18,32 +19,86 @@ pub fn listen(options: &Options, defaults: &Listen) -> Result<ListenOptions, Err
         mode: defaults.mode,
         zone: None,
         timeout: Duration::from_secs_f64(defaults.timeout_s),
+        adapters: Vec::new(),
     };
     for (name, value) in options {
         match name.as_str() {
             "mode" => chosen.mode = text(name, value)?.parse().map_err(Error::InvalidArgument)?,
             "zone" => chosen.zone = Some(text(name, value)?.to_owned()),
             "timeout" => chosen.timeout = timeout(value)?,
-            _ => return Err(unknown(name, "\"mode\", \"zone\" and \"timeout\"")),
+            "adapter" => chosen.adapters = texts(name, value)?,
+            _ => {
+                let known = "\"mode\", \"zone\", \"timeout\" and \"adapter\"";
+                return Err(unknown(name, known));
+            }
         }
     }
     Ok(chosen)
 }
 
-/// `InterpretText`: `announce` (b), true unless given.
+/// `InterpretText`: `announce` (b), true unless given, `zone` (s), and `adapter` (s or as).
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] names the option.
-pub fn announce(options: &Options) -> Result<bool, Error> {
-    let mut announce = true;
+pub fn interpret(options: &Options) -> Result<InterpretOptions, Error> {
+    let mut chosen = InterpretOptions {
+        announce: true,
+        zone: None,
+        adapters: Vec::new(),
+    };
     for (name, value) in options {
-        match (name.as_str(), &**value) {
-            ("announce", Variant::Bool(on)) => announce = *on,
-            ("announce", other) => return Err(wrong(name, other, "a boolean (b)")),
-            _ => return Err(unknown(name, "\"announce\"")),
+        match name.as_str() {
+            "announce" => chosen.announce = boolean(name, value)?,
+            "zone" => chosen.zone = Some(text(name, value)?.to_owned()),
+            "adapter" => chosen.adapters = texts(name, value)?,
+            _ => {
+                return Err(unknown(name, "\"announce\", \"zone\" and \"adapter\""));
+            }
         }
     }
-    Ok(announce)
+    Ok(chosen)
+}
+
+/// `LoadAdapter`: `merge` (b) and `pin` (b), false unless given, and `activate` (b), true unless given.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] names the option.
+pub fn load(options: &Options, defaults: &Adapters) -> Result<LoadOptions, Error> {
+    let mut chosen = LoadOptions {
+        merge: defaults.merge,
+        pin: false,
+        activate: true,
+    };
+    for (name, value) in options {
+        match name.as_str() {
+            "merge" => chosen.merge = boolean(name, value)?,
+            "pin" => chosen.pin = boolean(name, value)?,
+            "activate" => chosen.activate = boolean(name, value)?,
+            _ => return Err(unknown(name, "\"merge\", \"pin\" and \"activate\"")),
+        }
+    }
+    Ok(chosen)
+}
+
+fn boolean(name: &str, value: &OwnedVariant) -> Result<bool, Error> {
+    match &**value {
+        Variant::Bool(on) => Ok(*on),
+        other => Err(wrong(name, other, "a boolean (b)")),
+    }
+}
+
+/// A text, or a list of some.
+fn texts(name: &str, value: &OwnedVariant) -> Result<Vec<String>, Error> {
+    if let Variant::Str(_) = &**value {
+        return Ok(vec![text(name, value)?.to_owned()]);
+    }
+    let list = value.try_clone().map(Vec::<String>::try_from);
+    match list {
+        Ok(Ok(names)) if !names.is_empty() && names.iter().all(|name| !name.is_empty()) => {
+            Ok(names)
+        }
+        _ => Err(wrong(name, value, "a text (s) or a list of texts (as)")),
+    }
 }
 
 fn text<'a>(name: &str, value: &'a OwnedVariant) -> Result<&'a str, Error> {
@@ -117,10 +172,36 @@ mod tests {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        assert!(matches!(
-            announce(&options(vec![("announce", 1_u32.into())])),
-            Err(Error::InvalidArgument(_))
-        ));
-        assert!(announce(&Options::new()).unwrap());
+        for (name, value) in [
+            ("announce", Variant::from(1_u32)),
+            ("adapter", "".into()),
+            ("adapter", Vec::<String>::new().into()),
+            ("adapter", 3_u32.into()),
+            ("zone", "".into()),
+        ] {
+            assert!(matches!(
+                interpret(&options(vec![(name, value)])),
+                Err(Error::InvalidArgument(_))
+            ));
+        }
+        assert!(interpret(&Options::new()).unwrap().announce);
+        let seat = interpret(&options(vec![("zone", "rear_left".into())])).unwrap();
+        assert_eq!(seat.zone.as_deref(), Some("rear_left"));
+    }
+
+    #[test]
+    fn adapters_are_named_by_one_text_or_several() {
+        let chosen = |value: Variant<'static>| {
+            interpret(&options(vec![("adapter", value)]))
+                .unwrap()
+                .adapters
+        };
+        assert_eq!(chosen("home".into()), ["home"]);
+        let both = vec!["home".to_owned(), "car".to_owned()];
+        assert_eq!(chosen(both.clone().into()), both);
+        let defaults = Adapters::default();
+        let loaded = load(&options(vec![("pin", true.into())]), &defaults).unwrap();
+        assert!(loaded.pin && loaded.activate && !loaded.merge);
+        assert!(load(&options(vec![("glue", true.into())]), &defaults).is_err());
     }
 }

@@ -66,10 +66,18 @@ pub fn slots(intent: &Intent) -> Dict {
     dict(&intent.slots)
 }
 
-/// A whole command as `a{sv}`.
+/// Commands with their readings, each as `a{sv}` with `part`: to which command, counted from 0, it belongs.
 #[must_use]
-pub fn intent(intent: &Intent) -> Dict {
-    dict(intent)
+pub fn commands(commands: &[Vec<Intent>]) -> Vec<Dict> {
+    let mut all = Vec::new();
+    for (part, readings) in (0_u64..).zip(commands) {
+        all.extend(readings.iter().map(|intent| {
+            let mut reading = dict(intent);
+            reading.extend(variant(part.into()).map(|part| ("part".to_owned(), part)));
+            reading
+        }));
+    }
+    all
 }
 
 /// The name that a value without fields has in JSON.

@@ -26,6 +26,8 @@ enum Action {
         #[command(flatten)]
         extra: Extra,
     },
+    /// Train the adapter of a domain from its templates and examples.
+    Build(super::train::TrainArguments),
     /// Print sentences with their intents and slots: the columns text, intent, slots.
     Sample {
         /// Folder of the domain, or `car` for the built-in one.
@@ -58,6 +60,7 @@ struct Extra {
 pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let (dir, extra) = match &arguments.action {
         Action::Check { dir, extra, .. } | Action::Sample { dir, extra, .. } => (dir, extra),
+        Action::Build(arguments) => return super::train::train(common, arguments),
     };
     let sayable = Sayable {
         domain: Vec::new(),
@@ -79,6 +82,7 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Action::Build(_) => Ok(()),
         Action::Check { samples, .. } => {
             let report = check(&domain, &entities, extra.seed, *samples);
             if common.json {

@@ -1,8 +1,10 @@
 //! The pipeline inside the command line, for recordings.
 
 use super::{Code, Failure, Sayable};
+use crate::adapters;
 use crate::assembly;
 use crate::config::Settings;
+use crate::conversation::Manners;
 use crate::ears::EarsError;
 use crate::hardware;
 use crate::mind::Mind;
@@ -42,7 +44,16 @@ pub fn understander(settings: &Settings, sayable: &Sayable) -> Result<Understand
     }
     let encoder = assembly::encoder(settings)
         .map_err(|error| Failure::new(Code::Bundle, error.to_string()))?;
-    understander.set_encoder(encoder);
+    if let Some(encoder) = encoder {
+        let mut wrong = None;
+        let store = adapters::store(settings, encoder, |error| {
+            wrong.get_or_insert_with(|| error.to_string());
+        });
+        if let Some(error) = wrong {
+            return Err(Failure::new(Code::Input, error));
+        }
+        understander.set_adapters(store);
+    }
     Ok(understander)
 }
 
@@ -61,6 +72,13 @@ pub fn pipeline(settings: &Settings, sayable: &Sayable) -> Result<Pipeline, Fail
             Language::Domains,
         ),
     };
+    // Recordings have nothing to do with each other.
+    let confirm_below = 0.0;
+    mind.set_manners(Manners {
+        confirm_below,
+        keep: 0,
+        ..assembly::manners(settings)
+    });
     for (list, values) in sayable.entities()? {
         mind.set_entities(&list, &values)
             .map_err(|error| Failure::new(Code::Input, error.to_string()))?;

@@ -5,6 +5,7 @@ macro_rules! tell {
     ($($text:tt)*) => { $crate::cli::show::line(&format!($($text)*)) };
 }
 
+mod adapter;
 mod cabin;
 mod decision;
 mod doctor;
@@ -17,6 +18,7 @@ mod local;
 mod manifest;
 mod monitor;
 mod printer;
+mod priority;
 mod reading;
 mod report;
 mod run;
@@ -25,6 +27,7 @@ mod score;
 mod show;
 mod status;
 mod telephone;
+mod train;
 
 pub use failure::{Code, Failure};
 
@@ -130,6 +133,8 @@ enum Command {
     Doctor,
     /// Check a domain, or draw sentences from it.
     Domain(domain::Arguments),
+    /// List, load, unload or pin the adapters of the service; train one, or correct it.
+    Adapter(adapter::Arguments),
 }
 
 /// Runs one command.
@@ -148,6 +153,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Hw(arguments) => hw::execute(&common, &arguments),
         Command::Doctor => doctor::execute(&common),
         Command::Domain(arguments) => domain::execute(&common, &arguments),
+        Command::Adapter(arguments) => adapter::execute(&common, &arguments),
     }
 }
 

@@ -162,10 +162,13 @@ mod tests {
             name: name.into(),
             slots: slots.clone(),
             vss: None,
+            target: None,
             confidence: 0.9,
             missing: Vec::new(),
             prompt: None,
             text: String::new(),
+            follows: None,
+            confirm: None,
         }
     }
 

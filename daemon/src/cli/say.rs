@@ -4,6 +4,7 @@ use super::{Code, Common, Failure, Sayable, local, show, telephone};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use zbus::Variant;
 
 /// Options of `say`.
 #[derive(Debug, Args)]
@@ -17,6 +18,9 @@ pub struct Arguments {
     /// Only ask; the service's subscribers hear nothing of it.
     #[arg(long, conflicts_with = "local")]
     quiet: bool,
+    /// Adapter to read with, in place of its domain's active one; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    adapter: Vec<String>,
     #[command(flatten)]
     sayable: Sayable,
 }
@@ -33,7 +37,11 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         let mut readings = Vec::new();
         telephone::block_on(async {
             let service = telephone::call(common).await?;
-            let options = HashMap::from([("announce", (!arguments.quiet).into())]);
+            let mut options: HashMap<&str, Variant<'_>> =
+                HashMap::from([("announce", (!arguments.quiet).into())]);
+            if !arguments.adapter.is_empty() {
+                options.insert("adapter", arguments.adapter.clone().into());
+            }
             readings = service
                 .interpret_text(&text, options)
                 .await?
@@ -62,8 +70,10 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
 
 fn here(common: &Common, arguments: &Arguments, text: &str) -> Result<Vec<Value>, Failure> {
     let mind = local::understander(&common.settings()?, &arguments.sayable)?;
-    mind.understand(text, &vocar_nlu::Context::addressed())
+    let context = vocar_nlu::Context::addressed().with_adapters(&arguments.adapter);
+    mind.commands(text, &context)
         .iter()
+        .flatten()
         .map(|intent| {
             serde_json::to_value(intent)
                 .map_err(|error| Failure::new(Code::Input, error.to_string()))

@@ -17,6 +17,7 @@ pub async fn execute(common: &Common) -> Result<(), Failure> {
         "power_level": service.power_level().await?,
         "backend": service.backend().await?,
         "domains": service.domains().await?,
+        "adapters": service.adapters().await?,
         "privacy_mode": service.privacy_mode().await?,
         "health": health,
         "metrics": show::dict(&service.metrics().await?),

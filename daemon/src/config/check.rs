@@ -38,6 +38,10 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
         0.0,
         1.0,
     )?;
+    let dialogue = &settings.dialogue;
+    within("dialogue.answer_s", dialogue.answer_s, 1.0, 60.0)?;
+    within("dialogue.follow_s", dialogue.follow_s, 0.0, 300.0)?;
+    within("dialogue.keep_minutes", dialogue.keep_minutes, 0.0, 60.0)?;
     within("audio.retry_s", settings.audio.retry_s, 0.1, 60.0)?;
     named(
         "audio.device",
@@ -51,6 +55,16 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
     )?;
     seats(&settings.audio)?;
     reference(&settings.audio)?;
+    within(
+        "adapters.memory_mb",
+        settings.adapters.memory_mb,
+        1.0,
+        1024.0,
+    )?;
+    adapters("adapters.active", &settings.adapters.active)?;
+    for names in settings.adapters.seats.values() {
+        adapters("adapters.seats", names)?;
+    }
     profile(&settings.hardware.profile)?;
     folder("hardware.sysroot", &settings.hardware.sysroot)?;
     bus_address(&settings.bus.address)?;
@@ -115,6 +129,18 @@ fn reference(audio: &Audio) -> Result<(), Broken> {
         });
     }
     Ok(())
+}
+
+fn adapters(field: &'static str, names: &[String]) -> Result<(), Broken> {
+    match names.iter().find(|name| !vocar_nlu::adapter::is_name(name)) {
+        None => Ok(()),
+        Some(name) => Err(Broken {
+            field,
+            message: format!(
+                "holds \"{name}\": give names of adapters, of the characters a-z, 0-9, _ and -"
+            ),
+        }),
+    }
 }
 
 fn profile(name: &str) -> Result<(), Broken> {
@@ -212,7 +238,19 @@ mod tests {
 
     #[test]
     fn each_rule_names_its_field() {
-        let cases: [(&str, Spoil); 18] = [
+        let cases: [(&str, Spoil); 24] = [
+            ("adapters.memory_mb", |s| s.adapters.memory_mb = 0.0),
+            ("adapters.active", |s| {
+                s.adapters.active = vec!["../x".into()]
+            }),
+            ("adapters.seats", |s| {
+                s.adapters.seats = [("driver".into(), vec![String::new()])].into()
+            }),
+            ("dialogue.answer_s", |s| s.dialogue.answer_s = 0.5),
+            ("dialogue.follow_s", |s| s.dialogue.follow_s = -1.0),
+            ("dialogue.keep_minutes", |s| {
+                s.dialogue.keep_minutes = f64::NAN
+            }),
             ("listen.timeout_s", |s| s.listen.timeout_s = 0.0),
             ("listen.longest_s", |s| s.listen.longest_s = 61.0),
             ("listen.timeout_s", |s| s.listen.timeout_s = f64::NAN),

@@ -11,7 +11,12 @@ const PREFIX: &str = "VOCAR";
 /// Stands between section and key in a variable's name.
 const SEPARATOR: &str = "__";
 /// Keys that hold lists; in the environment their items are separated by commas.
-const LISTS: [&str; 3] = ["domains.dirs", "domains.disabled", "listen.wake_phrases"];
+const LISTS: [&str; 4] = [
+    "adapters.active",
+    "domains.dirs",
+    "domains.disabled",
+    "listen.wake_phrases",
+];
 
 /// Whom the daemon serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub struct Layers {
     /// A file that must exist (given by `--config`), or one that may.
     file: PathBuf,
     required: bool,
+    /// Where adapters are unless the configuration says otherwise.
+    adapters: PathBuf,
     variables: Vec<(String, String)>,
 }
 
@@ -46,6 +53,7 @@ impl Layers {
     #[must_use]
     pub fn new(scope: Scope, explicit: Option<&Path>, variables: Vec<(String, String)>) -> Self {
         let file = explicit.map_or_else(|| usual_file(scope, &variables), Path::to_path_buf);
+        let adapters = usual_state(scope, &variables).join("adapters");
         let mut variables: Vec<_> = variables
             .into_iter()
             .filter(|(name, _)| is_setting(name))
@@ -55,6 +63,7 @@ impl Layers {
             scope,
             file,
             required: explicit.is_some(),
+            adapters,
             variables,
         }
     }
@@ -121,11 +130,13 @@ impl Layers {
             Scope::System => "system",
             Scope::User => "session",
         };
+        let adapters = self.adapters.to_string_lossy();
         let builder = Config::builder();
-        match builder.clone().set_default("bus.address", bus) {
-            Ok(builder) => builder,
-            Err(_) => builder,
-        }
+        let with_defaults = builder
+            .clone()
+            .set_default("bus.address", bus)
+            .and_then(|builder| builder.set_default("adapters.folder", &*adapters));
+        with_defaults.unwrap_or(builder)
     }
 }
 
@@ -175,19 +186,35 @@ fn is_setting(name: &str) -> bool {
 }
 
 fn usual_file(scope: Scope, variables: &[(String, String)]) -> PathBuf {
+    let folder = match scope {
+        Scope::System => None,
+        Scope::User => users_folder(variables, "XDG_CONFIG_HOME", ".config"),
+    };
+    folder
+        .unwrap_or_else(|| PathBuf::from("/etc"))
+        .join("vocar/vocar.toml")
+}
+
+/// Where the service keeps what it learns.
+fn usual_state(scope: Scope, variables: &[(String, String)]) -> PathBuf {
+    let folder = match scope {
+        Scope::System => None,
+        Scope::User => users_folder(variables, "XDG_STATE_HOME", ".local/state"),
+    };
+    folder
+        .unwrap_or_else(|| PathBuf::from("/var/lib"))
+        .join("vocar")
+}
+
+/// A folder of the user's: what the variable says, else this one at home.
+fn users_folder(variables: &[(String, String)], variable: &str, at_home: &str) -> Option<PathBuf> {
     let value = |name: &str| {
         variables
             .iter()
             .find(|(key, value)| key == name && !value.is_empty())
             .map(|(_, value)| PathBuf::from(value))
     };
-    match scope {
-        Scope::System => PathBuf::from("/etc/vocar/vocar.toml"),
-        Scope::User => value("XDG_CONFIG_HOME")
-            .or_else(|| value("HOME").map(|home| home.join(".config")))
-            .unwrap_or_else(|| PathBuf::from("/etc"))
-            .join("vocar/vocar.toml"),
-    }
+    value(variable).or_else(|| value("HOME").map(|home| home.join(at_home)))
 }
 
 #[cfg(test)]

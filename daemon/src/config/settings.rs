@@ -1,6 +1,7 @@
 //! What can be configured: one struct per section of `vocar.toml`, each with its built-in values.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use vocar_hw::AcceleratorSpec;
 
@@ -12,10 +13,14 @@ pub struct Settings {
     pub model: Model,
     /// What can be said.
     pub domains: Domains,
+    /// What the encoder learnt beside what it came with.
+    pub adapters: Adapters,
     /// Where the sound comes from.
     pub audio: Audio,
     /// When the assistant listens, and how sure it must be.
     pub listen: Listen,
+    /// How the assistant converses.
+    pub dialogue: Dialogue,
     /// The message bus.
     pub bus: Bus,
     /// What may leave the process.
@@ -71,6 +76,42 @@ impl Default for Domains {
             car: true,
             dirs: Vec::new(),
             disabled: Vec::new(),
+        }
+    }
+}
+
+/// Section `[adapters]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adapters {
+    /// Folder whose folders are adapters; with `--user` another unless it is given.
+    pub folder: PathBuf,
+    /// Megabytes (1 to 1024) that those in memory may take; those not used for the longest go first.
+    pub memory_mb: f64,
+    /// Give each layers of its own: as quick as the base, for more memory.
+    pub merge: bool,
+    /// Names of those that are loaded at the start, each the one that reads its domain.
+    pub active: Vec<String>,
+    /// Seat zone → names of those that read what its speaker says, in place of the active ones.
+    pub seats: BTreeMap<String, Vec<String>>,
+}
+
+impl Adapters {
+    /// What those in memory may take, in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        (self.memory_mb * 1e6) as usize
+    }
+}
+
+impl Default for Adapters {
+    fn default() -> Self {
+        Self {
+            folder: "/var/lib/vocar/adapters".into(),
+            memory_mb: 16.0,
+            merge: false,
+            active: Vec::new(),
+            seats: BTreeMap::new(),
         }
     }
 }
@@ -246,6 +287,31 @@ impl Default for Listen {
             min_confidence: 0.2,
             open_mic_confidence: 0.96,
             confirm_below: 0.0,
+        }
+    }
+}
+
+/// Section `[dialogue]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dialogue {
+    /// Commands that their domain calls dangerous or dear are carried out only after a yes.
+    pub confirm: bool,
+    /// Seconds (1 to 60) after which a question that nobody has answered is withdrawn.
+    pub answer_s: f64,
+    /// Seconds (0 to 300) in which the last command may be corrected or referred to.
+    pub follow_s: f64,
+    /// Minutes (0 to 60) for which it still may when its session is over; 0: a session leaves nothing behind.
+    pub keep_minutes: f64,
+}
+
+impl Default for Dialogue {
+    fn default() -> Self {
+        Self {
+            confirm: true,
+            answer_s: 8.0,
+            follow_s: 20.0,
+            keep_minutes: 0.25,
         }
     }
 }

@@ -43,6 +43,7 @@ impl Pipeline {
             ears.rehear(earlier);
         }
         if let Some(zone) = cabin.speaker() {
+            self.mind.turn_to(zone);
             zone.clone_into(&mut self.session.zone);
         }
         let result = self.push(cabin.piece(), sink);

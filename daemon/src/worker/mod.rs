@@ -1,6 +1,7 @@
 //! The inference thread: owns the pipeline and the microphone, obeys commands, emits events.
 
 mod accelerators;
+mod adapters;
 mod sessions;
 mod settings;
 mod sound;
@@ -19,10 +20,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use vocar_hw::Choice;
-use vocar_nlu::{Encoder, EntityValue};
+use vocar_nlu::{AdapterStore, Encoder, EntityValue};
 use vocar_speech::cabin::Cabin;
 
 /// How long the thread sleeps without a session; the watchdog's heartbeat is this slow.
@@ -114,11 +115,15 @@ struct Shift {
     power: Power,
     outlet: Outlet,
     pipeline: Pipeline,
+    /// The adapters of the encoder, if there is one.
+    adapters: Option<Arc<AdapterStore>>,
     /// Injected entities, to inject again when the domains are loaded anew.
     entities: BTreeMap<String, Vec<EntityValue>>,
     microphone: Option<Microphone>,
     open: Option<Open>,
     last_id: u64,
+    /// Until when time without a session has been counted.
+    rested: Instant,
 }
 
 impl Shift {
@@ -130,7 +135,8 @@ impl Shift {
         if !outlet.board().read().health.contains_key("domains") {
             outlet.board().health("domains", OK);
         }
-        mind.set_encoder(encoder(&settings, &outlet));
+        let encoder = encoder(&settings, &outlet);
+        let adapters = adapters::furnish(&mut mind, encoder, &settings, &outlet);
         let power = Power::new(&settings.hardware, choice);
         let mut pipeline = pipeline(mind, &settings);
         let advised = power.choice().precision;
@@ -148,10 +154,12 @@ impl Shift {
             power,
             outlet,
             pipeline,
+            adapters,
             entities,
             microphone: None,
             open: None,
             last_id: 0,
+            rested: Instant::now(),
         };
         shift.publish();
         shift.show_accelerators();
@@ -174,8 +182,11 @@ impl Shift {
             Ok(command) => self.obey(command),
             Err(RecvTimeoutError::Timeout) => {}
         }
+        let rested = std::mem::replace(&mut self.rested, Instant::now());
         if self.open.is_some() {
             self.listen();
+        } else {
+            self.rest(rested.elapsed());
         }
         self.mind_the_accelerator();
         self.show();
@@ -198,10 +209,10 @@ impl Shift {
             }
             Command::Interpret {
                 text,
-                announce,
+                options,
                 reply,
             } => {
-                let result = self.interpret(&text, announce);
+                let result = self.interpret(&text, &options);
                 self.answer(reply, result);
             }
             Command::Confirm {
@@ -224,6 +235,7 @@ impl Shift {
                 let result = self.switch(&name, on);
                 self.answer(reply, result);
             }
+            Command::Adapter(command) => self.adapt(command),
             Command::Apply(settings, reply) => {
                 let result = self.apply(*settings);
                 self.answer(reply, result);
@@ -253,6 +265,7 @@ impl Shift {
 
     /// Announces the state if it is another one.
     fn show(&self) {
+        self.show_adapters();
         let (session, zone) = self
             .open
             .as_ref()
@@ -263,7 +276,7 @@ impl Shift {
     }
 
     fn state(&self) -> State {
-        if self.pipeline.mind().is_asking() {
+        if self.pipeline.mind().is_asking_anybody() {
             return State::Asking;
         }
         match &self.open {
@@ -292,10 +305,12 @@ fn cabin(settings: &Settings, outlet: &Outlet) -> Option<Cabin> {
 }
 
 fn pipeline(mind: Mind, settings: &Settings) -> Pipeline {
-    Pipeline::new(
+    let mut pipeline = Pipeline::new(
         mind,
         Language::Domains,
         assembly::thresholds(settings),
         settings.audio.zone.clone(),
-    )
+    );
+    pipeline.set_seats(settings.adapters.seats.clone());
+    pipeline
 }

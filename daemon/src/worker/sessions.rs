@@ -18,6 +18,7 @@ impl Shift {
             return Err(Refusal::Busy(open.id));
         }
         self.power.allows(options.mode)?;
+        self.prepare(&options.adapters)?;
         if self.pipeline.backend().is_none() {
             let why = self
                 .outlet
@@ -35,9 +36,10 @@ impl Shift {
         if self.microphone.is_none() {
             self.microphone = Some(self.open_microphone(&mut tracks)?);
         }
-        let standing = self.open.take();
+        let standing = self.open.is_some();
+        self.leave();
         let started = self.begin(options, false);
-        if started.is_err() && standing.is_some() {
+        if started.is_err() && standing {
             self.stand();
         }
         self.hear(&tracks);
@@ -67,6 +69,7 @@ impl Shift {
         let seat = options.zone;
         let zone = seat.as_ref().unwrap_or(&self.settings.audio.zone).clone();
         let id = self.last_id + 1;
+        self.pipeline.name_adapters(options.adapters);
         self.pipeline
             .begin(id, seat.as_deref(), options.mode)
             .map_err(|error| Refusal::Failed(error.to_string()))?;
@@ -100,6 +103,7 @@ impl Shift {
             mode,
             zone: None,
             timeout: Duration::ZERO,
+            adapters: Vec::new(),
         };
         if let Err(error) = self.begin(options, true) {
             self.outlet.fault("recogniser", &error.to_string());
@@ -136,19 +140,32 @@ impl Shift {
         self.close();
     }
 
+    /// Ends a session whose command was heard, unless it waits for an answer.
     pub(super) fn close_if_done(&mut self) {
-        if self.open.as_ref().is_some_and(|open| open.done) {
+        let done = self.open.as_ref().is_some_and(|open| open.done);
+        if done && !self.pipeline.mind().is_asking() {
             self.close();
         }
     }
 
     /// Ends the session; without another one the microphone is closed too: nobody listens unasked.
     pub(super) fn close(&mut self) {
-        self.open = None;
+        self.leave();
         self.stand();
         if self.open.is_none() {
             self.microphone = None;
         }
+    }
+
+    /// No session is open: what the last one asked is withdrawn.
+    pub(super) fn leave(&mut self) {
+        if self.open.is_none() {
+            return;
+        }
+        let mut events = Vec::new();
+        self.pipeline.leave(&mut |event| events.push(event));
+        self.open = None;
+        self.follow(events);
     }
 
     /// Another power level: sessions that it does not allow end, standing ones that it allows again begin.

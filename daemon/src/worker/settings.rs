@@ -1,8 +1,8 @@
 //! What is understood and how: texts, entities, domains, another configuration.
 
-use super::{Shift, cabin, encoder, pipeline};
+use super::{Shift, adapters, cabin, encoder, pipeline};
 use crate::assembly;
-use crate::command::Refusal;
+use crate::command::{InterpretOptions, Refusal};
 use crate::config::Settings;
 use crate::event::EventKind;
 use crate::hardware;
@@ -14,7 +14,11 @@ use vocar_nlu::{EntityValue, Intent};
 const LONGEST_TEXT: usize = 1000;
 
 impl Shift {
-    pub(super) fn interpret(&mut self, text: &str, announce: bool) -> Result<Vec<Intent>, Refusal> {
+    pub(super) fn interpret(
+        &mut self,
+        text: &str,
+        options: &InterpretOptions,
+    ) -> Result<Vec<Vec<Intent>>, Refusal> {
         if text.trim().is_empty() {
             return Err(Refusal::InvalidArgument(
                 "the text is empty: give the words of a command".into(),
@@ -26,20 +30,24 @@ impl Shift {
                 text.len()
             )));
         }
+        self.prepare(&options.adapters)?;
+        self.pipeline.read_with(&options.adapters);
         let mut events = Vec::new();
-        let readings = self
-            .pipeline
-            .interpret(text, announce, &mut |event| events.push(event));
+        let (seat, announce) = (options.zone.as_deref(), options.announce);
+        let mut sink = |event| events.push(event);
+        let commands = self.pipeline.interpret(text, seat, announce, &mut sink);
         self.follow(events);
-        Ok(readings)
+        self.close_if_done();
+        Ok(commands)
     }
 
     pub(super) fn confirm(&mut self, session: u64, yes: bool) -> Result<(), Refusal> {
-        if self.open.as_ref().map_or(0, |open| open.id) != session {
-            return Err(Refusal::UnknownSession(session));
+        if session != 0 {
+            self.the_open(session)?;
         }
         let mut events = Vec::new();
-        if !self.pipeline.confirm(yes, &mut |event| events.push(event)) {
+        let mut sink = |event| events.push(event);
+        if !self.pipeline.confirm(session, yes, &mut sink) {
             return Err(Refusal::NothingToConfirm(session));
         }
         self.follow(events);
@@ -85,7 +93,8 @@ impl Shift {
                 tracing::info!("the new domains have no use for injected values: {error}");
             }
         }
-        mind.set_encoder(encoder(&settings, &self.outlet));
+        let encoder = encoder(&settings, &self.outlet);
+        let adapters = adapters::furnish(&mut mind, encoder, &settings, &self.outlet);
         let choice = hardware::choose(&settings.hardware);
         let mut pipeline = pipeline(mind, &settings);
         let ears = assembly::ears(&settings, &pipeline.words(), choice.precision);
@@ -105,6 +114,8 @@ impl Shift {
         pipeline.set_cabin(cabin(&settings, &self.outlet));
         self.outlet.board().health("domains", OK);
         self.pipeline = pipeline;
+        let old = std::mem::replace(&mut self.adapters, adapters);
+        self.carry_over(old);
         self.open = None;
         let other_machine = settings.hardware != self.settings.hardware;
         self.settings = settings;

@@ -23,6 +23,7 @@ impl Shift {
                 }
                 Err(why) => {
                     std::thread::sleep(PATIENCE);
+                    self.rest(PATIENCE);
                     vec![Change::Lost(why)]
                 }
             },
@@ -74,6 +75,14 @@ impl Shift {
         {
             self.outlet.fault("recogniser", &error.to_string());
         }
+    }
+
+    /// Time goes by without sound.
+    pub(super) fn rest(&mut self, time: Duration) {
+        let mut events = Vec::new();
+        self.pipeline.rest(time, &mut |event| events.push(event));
+        self.follow(events);
+        self.close_if_done();
     }
 
     pub(super) fn hear(&mut self, tracks: &[Vec<f32>]) {

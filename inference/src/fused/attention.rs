@@ -2,18 +2,16 @@
 
 use tract_onnx::pb::NodeProto;
 
-use super::graph::{
-    Cache, Constants, Net, attribute, float, integer, new_node, required, required_float,
-};
+use super::graph::{Cache, Constants, Net, float, integer, new_node, required, required_float};
+use super::heads::Heads;
 use super::operator::{Operator, Past, Workspace};
-use super::vector;
+use super::{vector, write_column};
 use crate::gemm::{Left, Right, product};
 
 pub(super) const KIND: &str = "VocarAttention";
 
-/// Replaces the chain from queries, keys and values in one tensor to the mixed values: Reshape to heads, Transpose, Split,
-/// scaling, Concat with both caches and Slice of their successors, product, Add of a bias by distance, Softmax, product,
-/// Transpose, Reshape.
+/// Replaces attention whose keys and values are joined to those of earlier frames, with the Concat with both caches and the
+/// Slice of their successors, and whose bias goes by distance.
 pub(super) fn fuse(net: &mut Net) {
     for softmax in net.of_kind("Softmax") {
         if let Some((nodes, node)) = matched(net, softmax) {
@@ -23,90 +21,34 @@ pub(super) fn fuse(net: &mut Net) {
 }
 
 fn matched(net: &Net, softmax: usize) -> Option<(Vec<usize>, NodeProto)> {
-    let input = |number: usize, which: usize| net.node(number)?.input.get(which);
-    let output = |number: usize| net.node(number)?.output.first();
-
-    let biased = net.maker(input(softmax, 0)?, "Add")?;
-    let (product, bias) = (net.maker(input(biased, 0)?, "MatMul")?, input(biased, 1)?);
-    let &[1, heads, chunk, width] = net.constant(bias)?.0 else {
+    let chain = Heads::around(net, softmax)?;
+    let &[1, heads, chunk, width] = net.constant(chain.bias)?.0 else {
         return None;
     };
-    let scaled = net.maker(input(product, 0)?, "Mul")?;
-    let scale = net.float(input(scaled, 1)?)?;
-    let turned_keys = net.maker(input(product, 1)?, "Transpose")?;
-    let mixed = net.only_user(output(softmax)?, "MatMul")?;
-    let back = net.only_user(output(mixed)?, "Transpose")?;
-    let flat = net.only_user(output(back)?, "Reshape")?;
-
-    let keys = Cache::of(net, input(turned_keys, 0)?, width - chunk)?;
-    let values = Cache::of(net, input(mixed, 1)?, width - chunk)?;
-    let split = net.maker(input(scaled, 0)?, "Split")?;
-    let [q, k, v] = &net.node(split)?.output[..] else {
-        return None;
-    };
-    let turned = net.maker(input(split, 0)?, "Transpose")?;
-    let reshaped = net.maker(input(turned, 0)?, "Reshape")?;
-    let shape = net.integers(input(reshaped, 1)?)?;
-    let &[1, frames, all_heads, size] = &shape[..] else {
-        return None;
-    };
-    let permutation = |number: usize| attribute(net.node(number)?, "perm");
-    let as_wanted = [
-        input(scaled, 0)? == q && keys.newest == k && values.newest == v,
-        frames == chunk && all_heads == 3 * heads,
-        net.integers(input(split, 1)?)? == [heads; 3]
-            && attribute(net.node(split)?, "axis")? == [1],
-        permutation(turned)? == [0, 2, 1, 3] && permutation(back)? == [0, 2, 1, 3],
-        permutation(turned_keys)? == [0, 1, 3, 2],
-        attribute(net.node(softmax)?, "axis")? == [-1]
-            || attribute(net.node(softmax)?, "axis")? == [3],
-        net.integers(input(flat, 1)?)? == [1, chunk, heads * size],
-    ];
-    // Nothing in the chain may be needed elsewhere.
-    let used_once = [
-        q,
-        k,
-        v,
-        output(scaled)?,
-        output(turned_keys)?,
-        output(product)?,
-        output(biased)?,
-        output(turned)?,
-    ]
-    .iter()
-    .all(|tensor| net.users(tensor).is_some_and(|users| users.len() == 1))
-        && net.users(output(reshaped)?)?.len() == 1;
-    if as_wanted.contains(&false) || !used_once || width <= chunk || size % 16 != 0 {
+    let [keys, values] = chain.attended;
+    let keys = Cache::of(net, keys, width - chunk)?;
+    let values = Cache::of(net, values, width - chunk)?;
+    let as_wanted =
+        [keys.newest, values.newest] == chain.newest && (heads, chunk) == (chain.heads, chain.rows);
+    if !as_wanted || width <= chunk {
         return None;
     }
-    let inputs = [input(reshaped, 0)?, keys.state, values.state, bias].map(|name| &**name);
-    let outputs = [output(flat)?, keys.successor, values.successor].map(|name| &**name);
+    let inputs = [chain.input, keys.state, values.state, chain.bias].map(|name| &**name);
+    let outputs = [chain.output, keys.successor, values.successor].map(|name| &**name);
     let attributes = vec![
         integer("heads", heads),
-        integer("size", size),
+        integer("size", chain.size),
         integer("chunk", chunk),
         integer("context", width - chunk),
-        float("scale", scale),
+        float("scale", chain.scale),
     ];
-    let chain = [
-        reshaped,
-        turned,
-        split,
-        scaled,
-        turned_keys,
-        product,
-        biased,
-        softmax,
-        mixed,
-        back,
-        flat,
-    ];
+    let node = new_node(KIND, &inputs, &outputs, attributes);
     let nodes = chain
+        .nodes
         .into_iter()
         .chain(keys.nodes)
-        .chain(values.nodes)
-        .collect();
-    Some((nodes, new_node(KIND, &inputs, &outputs, attributes)))
+        .chain(values.nodes);
+    Some((nodes.collect(), node))
 }
 
 pub(super) fn build(node: &NodeProto, constants: &Constants) -> Result<Box<dyn Operator>, String> {
@@ -289,12 +231,5 @@ impl Operator for Attention {
             product(work.tier, weights, values, out, heads * size);
         }
         past.oldest = (oldest + chunk) % width;
-    }
-}
-
-/// Writes one column of a matrix whose rows are `stride` long.
-fn write_column(matrix: &mut [f32], stride: usize, column: usize, values: &[f32]) {
-    for (target, value) in matrix[column..].iter_mut().step_by(stride).zip(values) {
-        *target = *value;
     }
 }

@@ -371,6 +371,22 @@ pub(super) fn float(name: &str, value: f32) -> AttributeProto {
     }
 }
 
+/// A text attribute.
+pub(super) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::String as i32,
+        s: value.as_bytes().to_vec(),
+        ..AttributeProto::default()
+    }
+}
+
+/// An attribute's text; empty when there is none.
+pub(super) fn text_of(node: &NodeProto, name: &str) -> String {
+    let attribute = node.attribute.iter().find(|a| a.name == name);
+    attribute.map_or_else(String::new, |a| String::from_utf8_lossy(&a.s).into_owned())
+}
+
 /// An attribute's integers: of a list, or a single one.
 pub(super) fn attribute(node: &NodeProto, name: &str) -> Option<Vec<i64>> {
     let attribute = node

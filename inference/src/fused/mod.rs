@@ -7,7 +7,8 @@
 //! * convolutions over time and frequency with their activations: [`convolution`];
 //! * products with constant weights in int8, int4 or floats, together with the quantisation of their input, bias, activation
 //!   (ReLU, SiLU, GLU) and residual: [`linear`];
-//! * attention over cached keys and values, with its caches: [`attention`];
+//! * attention over cached keys and values, with its caches: [`attention`]; of the rows of a sentence over each other:
+//!   [`self_attention`];
 //! * depthwise convolution over time, with its cache and SiLU: [`depthwise`];
 //! * layer normalisation and softmax over the last axis: [`rows`];
 //! * values rounded to a quantiser's steps: [`rounding`].
@@ -22,12 +23,15 @@ mod convolution;
 mod depthwise;
 mod frames;
 mod graph;
+mod heads;
 mod linear;
 mod op;
 mod operator;
+mod overlay;
 mod program;
 mod rounding;
 mod rows;
+mod self_attention;
 mod vector;
 
 use tract_onnx::Onnx;
@@ -36,17 +40,19 @@ use tract_onnx::pb::{ModelProto, NodeProto};
 use graph::{Constants, Net, widen_halves};
 use operator::Operator;
 
+pub use overlay::{LowRank, Overlay, OverlayError};
 pub(crate) use program::{Program, Stream, Tensor};
 
 /// Makes an operator out of its node; the error is a sentence.
 type Builder = fn(&NodeProto, &Constants) -> Result<Box<dyn Operator>, String>;
 
 /// Our kinds of nodes.
-const KINDS: [(&str, Builder); 9] = [
+const KINDS: [(&str, Builder); 10] = [
     (frames::KIND, frames::build),
     (convolution::KIND, convolution::build),
     (linear::KIND, linear::build),
     (attention::KIND, attention::build),
+    (self_attention::KIND, self_attention::build),
     (depthwise::KIND, depthwise::build),
     (rounding::KIND, rounding::build),
     (rows::NORM, rows::build_norm),
@@ -72,6 +78,7 @@ pub(crate) fn fuse(model: &mut ModelProto) {
     convolution::fuse(&mut net);
     linear::fuse(&mut net);
     attention::fuse(&mut net);
+    self_attention::fuse(&mut net);
     depthwise::fuse(&mut net);
     rows::fuse(&mut net);
     rounding::fuse(&mut net);
@@ -81,4 +88,11 @@ pub(crate) fn fuse(model: &mut ModelProto) {
 /// Teaches a parser to read what [`fuse`] writes.
 pub(crate) fn register(onnx: &mut Onnx) {
     op::register(onnx);
+}
+
+/// Writes one column of a matrix whose rows are `stride` long.
+fn write_column(matrix: &mut [f32], stride: usize, column: usize, values: &[f32]) {
+    for (target, value) in matrix[column..].iter_mut().step_by(stride).zip(values) {
+        *target = *value;
+    }
 }

@@ -73,12 +73,13 @@ impl Expansion for Ours {
             s.equals(&tensor.datum_type, f32::datum_type())?;
         }
         s.given(&inputs[0].shape, move |s, shape| {
-            let output = self.operator.output(&concrete(&shape)?);
-            let output = dims(&output.map_err(TractError::msg)?);
+            let shape = concrete(&shape)?;
+            let output = self.operator.output(&shape).map_err(TractError::msg)?;
+            let beside = self.operator.beside(&shape).map_err(TractError::msg)?;
             for more in &inputs[1..count] {
-                s.equals(&more.shape, output.clone())?;
+                s.equals(&more.shape, dims(&beside))?;
             }
-            s.equals(&outputs[0].shape, output)
+            s.equals(&outputs[0].shape, dims(&output))
         })
     }
 
@@ -143,10 +144,11 @@ impl TypedOp for Ours {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let shape = concrete(&inputs[0].shape.to_tvec())?;
         let output = self.operator.output(&shape).map_err(TractError::msg)?;
+        let beside = self.operator.beside(&shape).map_err(TractError::msg)?;
         for input in &inputs[1..self.operator.inputs()] {
             ensure!(
-                input.shape.as_concrete() == Some(&output),
-                "an input of the shape {:?} beside an output of {output:?}",
+                input.shape.as_concrete() == Some(&beside),
+                "an input of the shape {:?} instead of {beside:?}",
                 input.shape
             );
         }

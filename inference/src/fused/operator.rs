@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::linear::Linear;
 use crate::gemm::{Rows, Tier};
 
 /// Memory of one operator in one stream, in an order of the operator's own.
@@ -46,8 +47,23 @@ pub(crate) trait Operator: fmt::Debug + Send + Sync {
         1
     }
 
-    /// Shape of the output for that of the first input; every other input has the shape of the output. The error is a sentence.
+    /// Shape of the output for that of the first input. The error is a sentence.
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String>;
+
+    /// Shape of every other input for that of the first: that of the output unless it says otherwise.
+    fn beside(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        self.output(input)
+    }
+
+    /// Whether it takes any number of rows, the last axis but one of its first input, without state.
+    fn takes_any_rows(&self) -> bool {
+        false
+    }
+
+    /// The layer of constant weights that it is, if it is one.
+    fn linear(&self) -> Option<&Linear> {
+        None
+    }
 
     /// Shapes of the states.
     fn states(&self) -> Vec<Vec<usize>> {

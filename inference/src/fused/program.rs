@@ -1,13 +1,16 @@
 //! A network of our operators alone, run in order over memory that is laid out once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use tract_onnx::pb::{
     GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto,
 };
 
 use super::graph::Constants;
+use super::linear::Linear;
 use super::operator::{Operator, Past, Workspace};
+use super::overlay::{LowRank, Overlay, OverlayError};
 use super::{KINDS, build};
 use crate::gemm::Tier;
 
@@ -21,11 +24,18 @@ pub(crate) struct Tensor {
     pub shape: Vec<usize>,
 }
 
-/// Floats in one of a stream's buffers.
+/// Floats in one of a stream's buffers, so many for each of the stream's items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     buffer: usize,
     size: usize,
+}
+
+impl Place {
+    /// The floats of so many items.
+    fn of(self, buffers: &[Vec<f32>], items: usize) -> &[f32] {
+        &buffers[self.buffer][..self.size * items]
+    }
 }
 
 /// Where an input or output of the network is.
@@ -36,9 +46,10 @@ enum Port {
     State(usize, usize),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Step {
-    operator: Box<dyn Operator>,
+    /// Shared with programs that differ in other steps.
+    operator: Arc<dyn Operator>,
     inputs: Vec<Place>,
     /// Last axis of the first input.
     width: usize,
@@ -46,6 +57,9 @@ struct Step {
 }
 
 /// A network whose nodes are all ours, with its weights.
+///
+/// One whose operators all [take any number of rows](Program::takes_any_rows) may be built for sentences of one word, the
+/// *item*, and run for any number of them: buffers grow, weights are the same.
 #[derive(Debug)]
 pub(crate) struct Program {
     steps: Vec<Step>,
@@ -57,6 +71,8 @@ pub(crate) struct Program {
 
 /// What one stream through a [`Program`] remembers, and room to work in.
 pub(crate) struct Stream {
+    /// How many times the shapes of the program the tensors are long; one but for sentences.
+    items: usize,
     pasts: Vec<Past>,
     buffers: Vec<Vec<f32>>,
     work: Workspace,
@@ -66,6 +82,7 @@ impl Clone for Stream {
     /// The same past, and fresh room to work in.
     fn clone(&self) -> Stream {
         Stream {
+            items: self.items,
             pasts: self.pasts.clone(),
             buffers: self.buffers.clone(),
             work: Workspace::new(self.work.tier),
@@ -84,6 +101,60 @@ impl Stream {
 }
 
 impl Program {
+    /// Whether its shapes are those of one item of any number.
+    pub fn takes_any_rows(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.all(|step| step.operator.takes_any_rows())
+    }
+
+    /// The layer of constant weights that each step is, if it is one.
+    pub fn linears(&self) -> impl Iterator<Item = Option<&Linear>> {
+        self.steps.iter().map(|step| step.operator.linear())
+    }
+
+    /// The same network with an overlay in its weights. All other layers are shared.
+    pub fn merged(&self, overlay: &Overlay) -> Result<Program, OverlayError> {
+        let lows = overlay.steps(self).ok_or(OverlayError::Foreign)?;
+        let mut steps = self.steps.clone();
+        for (step, low) in steps.iter_mut().zip(lows) {
+            if let (Some(linear), Some(low)) = (step.operator.linear(), low) {
+                let merged = linear.merged(low);
+                let int4 = || OverlayError::Int4 {
+                    layer: linear.layer().to_owned(),
+                };
+                step.operator = Arc::new(merged.ok_or_else(int4)?);
+            }
+        }
+        Ok(Program {
+            steps,
+            buffers: self.buffers.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+        })
+    }
+
+    /// Room for so many items in a stream, and its tensors of that length from now on. Allocates when it was never as long.
+    pub fn resize(&self, stream: &mut Stream, items: usize) {
+        stream.items = items;
+        for (buffer, size) in stream.buffers.iter_mut().zip(&self.buffers) {
+            if buffer.len() < size * items {
+                buffer.resize(size * items, 0.0);
+            }
+        }
+    }
+
+    /// Whether a stream has this program's buffers.
+    pub fn fits(&self, stream: &Stream) -> bool {
+        let sizes = self.buffers.iter().map(|size| size * stream.items);
+        self.buffers.len() == stream.buffers.len()
+            && self.steps.len() == stream.pasts.len()
+            && stream
+                .buffers
+                .iter()
+                .zip(sizes)
+                .all(|(buffer, size)| buffer.len() >= size)
+    }
+
     /// Whether a graph that was [fused](super::fuse) can be a program: all of its nodes are ours, no shape is open, and what
     /// goes into an operator that keeps states goes nowhere else.
     pub fn suits(graph: &GraphProto) -> bool {
@@ -165,6 +236,7 @@ impl Program {
     /// A stream whose states are all zeros.
     pub fn stream(&self) -> Stream {
         Stream {
+            items: 1,
             pasts: self.steps.iter().map(|step| step.operator.past()).collect(),
             buffers: self.buffers.iter().map(|&size| vec![0.0; size]).collect(),
             work: Workspace::new(Tier::best()),
@@ -174,7 +246,9 @@ impl Program {
     /// Where the values of an input go that is no state.
     pub fn input<'a>(&self, stream: &'a mut Stream, number: usize) -> Option<&'a mut [f32]> {
         match self.inputs.get(number)?.1 {
-            Port::Buffer(place) => Some(&mut stream.buffers[place.buffer][..place.size]),
+            Port::Buffer(place) => {
+                Some(&mut stream.buffers[place.buffer][..place.size * stream.items])
+            }
             Port::State(..) => None,
         }
     }
@@ -182,28 +256,38 @@ impl Program {
     /// The values of an output that is no state's successor.
     pub fn output<'a>(&self, stream: &'a Stream, number: usize) -> Option<&'a [f32]> {
         match self.outputs.get(number)?.1 {
-            Port::Buffer(place) => Some(&stream.buffers[place.buffer][..place.size]),
+            Port::Buffer(place) => Some(place.of(&stream.buffers, stream.items)),
             Port::State(..) => None,
         }
     }
 
     /// One step: from the inputs as they were written to the outputs, and the states to their successors.
     pub fn step(&self, stream: &mut Stream) {
+        self.step_with(stream, &[]);
+    }
+
+    /// The same with low-rank additions to steps: as many as there are steps, or none.
+    pub fn step_with(&self, stream: &mut Stream, lows: &[Option<LowRank>]) {
         let Stream {
+            items,
             pasts,
             buffers,
             work,
         } = stream;
-        for (step, past) in self.steps.iter().zip(pasts) {
+        for (number, (step, past)) in self.steps.iter().zip(pasts).enumerate() {
             // Taken out, so that the others can be read meanwhile.
             let mut out = std::mem::take(&mut buffers[step.output.buffer]);
             let mut inputs: [&[f32]; MOST_INPUTS] = [&[]; MOST_INPUTS];
             for (input, place) in inputs.iter_mut().zip(&step.inputs) {
-                *input = &buffers[place.buffer][..place.size];
+                *input = place.of(buffers, *items);
             }
             let inputs = &inputs[..step.inputs.len()];
-            let written = &mut out[..step.output.size];
-            step.operator.run(inputs, step.width, past, written, work);
+            let written = &mut out[..step.output.size * *items];
+            let low = lows.get(number).and_then(Option::as_ref);
+            match step.operator.linear().filter(|_| low.is_some()) {
+                Some(linear) => linear.apply(inputs, low, written, work),
+                None => step.operator.run(inputs, step.width, past, written, work),
+            }
             buffers[step.output.buffer] = out;
         }
     }
@@ -243,7 +327,7 @@ impl Program {
             states.push(values);
         }
         let value = |(_, port): &(Tensor, Port)| match port {
-            Port::Buffer(place) => stream.buffers[place.buffer][..place.size].to_vec(),
+            Port::Buffer(place) => place.of(&stream.buffers, stream.items).to_vec(),
             Port::State(step, which) => std::mem::take(&mut states[*step][*which]),
         };
         self.outputs.iter().map(value).collect()
@@ -343,9 +427,11 @@ impl<'a> Layout<'a> {
         let mut free = Vec::new();
         for (number, node) in nodes.iter().enumerate() {
             let shapes = &self.shapes;
-            let shape = node.operator.output(shapes.get(&*node.inputs[0])?).ok()?;
+            let first = shapes.get(&*node.inputs[0])?;
+            let shape = node.operator.output(first).ok()?;
+            let beside = node.operator.beside(first).ok()?;
             for more in &node.inputs[1..] {
-                if shapes.get(&**more)? != &shape {
+                if shapes.get(&**more)? != &beside {
                     return None;
                 }
             }
@@ -399,7 +485,7 @@ impl<'a> Layout<'a> {
                 inputs: node.inputs.iter().map(place).collect::<Option<_>>()?,
                 width: *self.shapes.get(&*node.inputs[0])?.last()?,
                 output: *self.places.get(node.output)?,
-                operator: node.operator,
+                operator: node.operator.into(),
             });
         }
         Some(Program {

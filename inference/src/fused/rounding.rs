@@ -46,6 +46,10 @@ impl Operator for Rounding {
         Ok(input.to_vec())
     }
 
+    fn takes_any_rows(&self) -> bool {
+        true
+    }
+
     fn run(&self, inputs: &[&[f32]], _: usize, _: &mut Past, out: &mut [f32], _: &mut Workspace) {
         let (lowest, highest) = self.0.limits();
         for (out, value) in out.iter_mut().zip(inputs[0]) {

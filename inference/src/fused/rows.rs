@@ -104,6 +104,10 @@ impl Operator for LayerNorm {
         Ok(input.to_vec())
     }
 
+    fn takes_any_rows(&self) -> bool {
+        true
+    }
+
     fn run(
         &self,
         inputs: &[&[f32]],
@@ -137,6 +141,10 @@ impl Operator for SoftmaxRows {
             None | Some(0) => Err("softmax of nothing".into()),
             Some(_) => Ok(input.to_vec()),
         }
+    }
+
+    fn takes_any_rows(&self) -> bool {
+        true
     }
 
     fn run(

@@ -29,7 +29,7 @@ impl Activation {
 /// From integer sums to a layer's output.
 #[derive(Debug, Clone, Copy)]
 pub struct Epilogue<'a> {
-    /// Added to each channel.
+    /// Added to each channel: one for all rows, or `[rows][channels filled up to 16]`.
     pub bias: &'a [f32],
     /// Applied after it.
     pub activation: Activation,
@@ -113,7 +113,10 @@ impl Epilogue<'_> {
                 .is_none_or(|residual| residual.len() == out.len()),
             "residual"
         );
-        assert_eq!(self.bias.len(), channels, "bias");
+        assert!(
+            self.bias.len() == channels || self.bias.len() == layer.sums.len(),
+            "bias"
+        );
         #[cfg(target_arch = "x86_64")]
         match tier {
             Tier::Portable => {}
@@ -149,10 +152,15 @@ impl Epilogue<'_> {
             .enumerate();
         for (number, (sums, out)) in rows {
             let scale = layer.rows.map_or(1.0, |rows| rows[number]);
+            let bias = if self.bias.len() == channels {
+                self.bias
+            } else {
+                &self.bias[number * layer.width..][..channels]
+            };
             let row = Row {
                 sums: &sums[..channels],
                 scales: layer.scales,
-                bias: self.bias,
+                bias,
                 scale,
             };
             match self.activation {

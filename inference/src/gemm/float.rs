@@ -53,6 +53,21 @@ impl FloatWeights {
         self.outputs.next_multiple_of(LANES)
     }
 
+    /// The weight of an input for an output.
+    ///
+    /// # Panics
+    /// When there is no such input or output.
+    #[inline]
+    pub fn at(&self, input: usize, output: usize) -> f32 {
+        self.panels[output / LANES * self.inputs + input][output % LANES]
+    }
+
+    /// The weights as [`FloatWeights::new`] takes them.
+    pub fn to_floats(&self) -> Vec<f32> {
+        let row = |input| (0..self.outputs).map(move |output| self.at(input, output));
+        (0..self.inputs).flat_map(row).collect()
+    }
+
     /// Bytes that a product reads.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.panels[..])

@@ -1,35 +1,6 @@
-//! Weights out of floats, for tests: a network's are quantised before it is written.
+//! Int4 weights out of floats, for tests: a network's are quantised before it is written.
 
-use super::{GROUP, Int4Weights, Int8Weights};
-
-impl Int8Weights {
-    /// Rounds float weights, row-major `[inputs][outputs]`: the largest of each output channel becomes 127.
-    ///
-    /// # Panics
-    /// When `weight` does not hold `inputs * outputs` values.
-    pub fn quantise(weight: &[f32], inputs: usize, outputs: usize) -> Int8Weights {
-        assert_eq!(weight.len(), inputs * outputs, "values of the weight");
-        let mut highest = vec![0.0f32; outputs];
-        for row in weight.chunks(outputs) {
-            for (highest, value) in highest.iter_mut().zip(row) {
-                *highest = highest.max(value.abs());
-            }
-        }
-        let scales: Vec<f32> = highest.iter().map(|&highest| highest / 127.0).collect();
-        let integers: Vec<i8> = weight
-            .chunks(outputs)
-            .flat_map(|row| row.iter().zip(&scales))
-            .map(|(&value, &scale)| {
-                if scale > 0.0 {
-                    (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8
-                } else {
-                    0
-                }
-            })
-            .collect();
-        Int8Weights::from_integers(&integers, inputs, scales)
-    }
-}
+use super::{GROUP, Int4Weights};
 
 impl Int4Weights {
     /// Rounds float weights, row-major `[inputs][outputs]`: the value of largest size in a group becomes -8, which uses all

@@ -58,6 +58,52 @@ impl Int8Weights {
         }
     }
 
+    /// Rounds float weights, row-major `[inputs][outputs]`: the largest of each output channel becomes 127.
+    ///
+    /// # Panics
+    /// When `weight` does not hold `inputs * outputs` values.
+    pub fn quantise(weight: &[f32], inputs: usize, outputs: usize) -> Int8Weights {
+        assert_eq!(weight.len(), inputs * outputs, "values of the weight");
+        let mut highest = vec![0.0f32; outputs];
+        for row in weight.chunks(outputs) {
+            for (highest, value) in highest.iter_mut().zip(row) {
+                *highest = highest.max(value.abs());
+            }
+        }
+        let scales: Vec<f32> = highest.iter().map(|&highest| highest / 127.0).collect();
+        let integers: Vec<i8> = weight
+            .chunks(outputs)
+            .flat_map(|row| row.iter().zip(&scales))
+            .map(|(&value, &scale)| {
+                if scale > 0.0 {
+                    (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8
+                } else {
+                    0
+                }
+            })
+            .collect();
+        Int8Weights::from_integers(&integers, inputs, scales)
+    }
+
+    /// The weights in floats, row-major `[inputs][outputs]`.
+    pub fn to_floats(&self) -> Vec<f32> {
+        let mut floats = vec![0.0; self.inputs * self.outputs];
+        for (number, panel) in self.panels().enumerate() {
+            let first = number * CHANNELS;
+            let channels = CHANNELS.min(self.outputs - first);
+            for (quad, block) in panel.iter().enumerate() {
+                for input in quad * QUAD..self.inputs.min((quad + 1) * QUAD) {
+                    let row = &mut floats[input * self.outputs + first..][..channels];
+                    for (channel, value) in row.iter_mut().enumerate() {
+                        let integer = block.0[channel * QUAD + input % QUAD];
+                        *value = f32::from(integer) * self.scales[first + channel];
+                    }
+                }
+            }
+        }
+        floats
+    }
+
     /// Inputs of the layer.
     pub fn inputs(&self) -> usize {
         self.inputs
@@ -109,5 +155,30 @@ impl Int8Weights {
     )]
     pub(super) fn offsets(&self) -> &[i32] {
         &self.offsets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemm::FloatWeights;
+
+    #[test]
+    fn packed_weights_come_out_as_they_went_in() {
+        for (inputs, outputs) in [(1, 1), (7, 5), (16, 16), (33, 35)] {
+            let integers: Vec<i8> = (0..inputs * outputs)
+                .map(|n| (n * 37 % 255) as u8 as i8)
+                .collect();
+            let scales: Vec<f32> = (0..outputs).map(|n| 0.1 + n as f32).collect();
+            let weights = Int8Weights::from_integers(&integers, inputs, scales.clone());
+            let floats = weights.to_floats();
+            for (n, (float, integer)) in floats.iter().zip(&integers).enumerate() {
+                assert_eq!(*float, f32::from(*integer) * scales[n % outputs]);
+            }
+            assert_eq!(
+                FloatWeights::new(&floats, inputs, outputs).to_floats(),
+                floats
+            );
+        }
     }
 }

@@ -22,13 +22,13 @@ pub enum Symbol {
 
 /// Templates as one automaton with intent numbers as labels, and the same without labels, smaller, for the recogniser.
 #[derive(Debug)]
-pub struct Layer {
+pub(crate) struct Layer {
     pub(crate) labelled: Automaton<Symbol>,
     pub(crate) plain: Automaton<Symbol>,
 }
 
 impl Layer {
-    fn new(builder: &Builder<Symbol>) -> Self {
+    pub(crate) fn new(builder: &Builder<Symbol>) -> Self {
         let labelled = builder.build();
         let plain = labelled.unlabelled();
         Self { labelled, plain }
@@ -139,7 +139,13 @@ fn answer_layer(
     Layer::new(&builder)
 }
 
-fn add(builder: &mut Builder<Symbol>, expr: &Expr, rules: &BTreeMap<String, Expr>, label: u32) {
+/// Adds the sentences of an expression, accepted with `label`.
+pub(crate) fn add(
+    builder: &mut Builder<Symbol>,
+    expr: &Expr,
+    rules: &BTreeMap<String, Expr>,
+    label: u32,
+) {
     let end = builder.state();
     connect(builder, expr, rules, Builder::<Symbol>::START, end);
     builder.accept(end, label);
@@ -186,7 +192,7 @@ fn connect(
 }
 
 /// Templates without slots as an automaton of words; slots in a frame have no meaning and are passed over.
-fn plain_words(exprs: &[Expr], rules: &BTreeMap<String, Expr>) -> Automaton<String> {
+pub(crate) fn plain_words(exprs: &[Expr], rules: &BTreeMap<String, Expr>) -> Automaton<String> {
     let mut symbols = Builder::default();
     exprs
         .iter()

@@ -9,6 +9,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
+use crate::dialogue::RawDevice;
+
 /// One `.toml` file of a domain.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +28,8 @@ pub(crate) struct File {
     pub rules: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub frame: Frame,
+    #[serde(default)]
+    pub devices: Vec<Spanned<RawDevice>>,
     #[serde(default)]
     pub intents: Vec<Spanned<Intent>>,
 }
@@ -116,6 +120,23 @@ pub(crate) struct Intent {
     #[serde(default)]
     pub answers: BTreeMap<String, Vec<Spanned<String>>>,
     pub vss: Option<String>,
+    /// Where it goes instead of to a VSS signal.
+    pub target: Option<String>,
+    /// Sentences with their slots marked, to learn from.
+    #[serde(default)]
+    pub examples: Vec<Spanned<String>>,
+    /// Whether the speaker has to agree first.
+    #[serde(default)]
+    pub confirm: Confirm,
+}
+
+/// `true`, or the question that the speaker has to agree to.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) enum Confirm {
+    #[default]
+    No,
+    Yes,
+    Question(String),
 }
 
 /// When an intent's templates are listened for.
@@ -149,6 +170,12 @@ impl<'de> Deserialize<'de> for Entry {
     }
 }
 
+impl<'de> Deserialize<'de> for Confirm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Either::<Self>("true, false or a question", PhantomData))
+    }
+}
+
 /// Reads a type that is written either as a plain string or at length, keeping the precise messages of the long form
 /// (an untagged enum would only say that nothing fits).
 struct Either<T>(&'static str, PhantomData<T>);
@@ -166,6 +193,22 @@ impl<'de> Visitor<'de> for Either<OneOrMany> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<OneOrMany, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(seq)).map(OneOrMany)
+    }
+}
+
+impl<'de> Visitor<'de> for Either<Confirm> {
+    type Value = Confirm;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_bool<E>(self, yes: bool) -> Result<Confirm, E> {
+        Ok(if yes { Confirm::Yes } else { Confirm::No })
+    }
+
+    fn visit_str<E>(self, question: &str) -> Result<Confirm, E> {
+        Ok(Confirm::Question(question.to_string()))
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::compile::{Compiled, compile};
 use super::error::{DomainError, Place, line_at};
-use super::file::{self, ContextKind, File, ListKind};
+use super::example;
+use super::file::{self, Confirm, ContextKind, File, ListKind};
 use super::phrasebook::{Paths, Phrasebook, Value, expand};
 use super::resolve::Rules;
-use super::{Domain, IntentSpec, Reach, SlotKind, Template};
+use super::{Domain, Example, IntentSpec, Reach, SlotKind, Template};
 use crate::builtin::Builtin;
+use crate::dialogue::{Device, RawDevice};
 use crate::template::{self, Expr};
 use crate::value::SlotValue;
 
@@ -89,6 +92,7 @@ struct Draft {
     before: Vec<(Expr, Place)>,
     after: Vec<(Expr, Place)>,
     intents: Vec<(IntentSpec, Place)>,
+    devices: Vec<(RawDevice, Place)>,
     seen: BTreeSet<PathBuf>,
 }
 
@@ -138,6 +142,19 @@ impl Reading {
             .enumerate()
             .map(|(n, text)| self.template(text, format!("{field}[{n}]")))
             .collect()
+    }
+
+    fn examples(
+        &self,
+        texts: &[toml::Spanned<String>],
+        intent: &str,
+    ) -> Result<Vec<Example>, DomainError> {
+        let read = |(n, text): (usize, &toml::Spanned<String>)| {
+            let place = self.at(text, format!("{intent}.examples[{n}]"));
+            example::parse(text.get_ref(), place.line)
+                .map_err(|(problem, mend)| place.error(problem, mend))
+        };
+        texts.iter().enumerate().map(read).collect()
     }
 }
 
@@ -192,6 +209,10 @@ impl Draft {
             .extend(reading.templates(&file.frame.after, "frame.after")?);
         for intent in &file.intents {
             self.intent(&reading, intent)?;
+        }
+        for device in &file.devices {
+            let place = reading.at(device, "devices");
+            self.devices.push((device.get_ref().clone(), place));
         }
         for included in &file.include {
             self.file(source, included.get_ref(), &reading.at(included, "include"))?;
@@ -267,9 +288,9 @@ impl Draft {
                 "add its templates to the first one",
             ));
         }
-        if raw.templates.is_empty() && raw.short.is_empty() {
+        if raw.templates.is_empty() && raw.short.is_empty() && raw.examples.is_empty() {
             return Err(place.error(
-                "there are no templates",
+                "there are no templates and no examples",
                 "add templates = [\"…\"] with the sentences people say",
             ));
         }
@@ -300,6 +321,7 @@ impl Draft {
                 reading.templates(texts, &format!("{field}.answers.{slot}"))?,
             );
         }
+        let examples = reading.examples(&raw.examples, &field)?;
         let spec = IntentSpec {
             name: raw.name.clone(),
             about: raw.about.clone(),
@@ -308,7 +330,11 @@ impl Draft {
             ask: raw.ask.clone(),
             answers,
             vss: raw.vss.clone(),
+            target: raw.target.clone(),
+            confirm: question(&raw.confirm, &raw.about),
+            examples,
             slots: BTreeMap::new(),
+            place: place.clone(),
         };
         self.intents.push((spec, place));
         Ok(())
@@ -358,14 +384,30 @@ impl Draft {
         let mut kinds = self.kinds;
         add_builtins(&mut kinds, &intents);
         let compiled: Compiled = compile(&intents, &kinds, &rule_exprs, &frame);
+        let devices = devices(&self.devices, &intents)?;
+        let follow_ups = intents.iter().map(|_| OnceLock::new()).collect();
         Ok(Domain {
             name,
             kinds,
             intents,
             rules: rule_exprs,
             compiled,
+            devices,
+            follow_ups,
         })
     }
+}
+
+/// Devices with the numbers of their intents.
+fn devices(raw: &[(RawDevice, Place)], intents: &[IntentSpec]) -> Result<Vec<Device>, DomainError> {
+    let number = |name: &str| intents.iter().position(|intent| intent.name == name);
+    let device = |(device, place): &(RawDevice, Place)| {
+        device.resolve(number).map_err(|name| {
+            let problem = format!("the device names '{name}', which is no intent");
+            place.error(problem, "name an intent of this domain, or take it away")
+        })
+    };
+    raw.iter().map(device).collect()
 }
 
 /// Builtins used by their own name become kinds like all others.
@@ -435,6 +477,16 @@ fn list_value(kind: ListKind, text: &str, place: &Place) -> Result<SlotValue, Do
             )
         })?),
     })
+}
+
+/// The question that has to be agreed to, if any.
+fn question(confirm: &Confirm, about: &str) -> Option<String> {
+    match confirm {
+        Confirm::No => None,
+        Confirm::Yes if about.is_empty() => Some("Are you sure?".into()),
+        Confirm::Yes => Some(format!("{about}: are you sure?")),
+        Confirm::Question(text) => Some(text.clone()),
+    }
 }
 
 fn builtin(slot: &file::Slot, place: &Place) -> Result<Builtin, DomainError> {

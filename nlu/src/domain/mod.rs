@@ -24,6 +24,11 @@
 //! before = ["please"]
 //! after = ["please", "thank you"]
 //!
+//! [[devices]]                           # what "it" means after one of these, and what else can be done with it:
+//! more = "climate.increase_fan"         # on, off, open, close, more, less
+//! less = "climate.decrease_fan"
+//! also = ["climate.set_fan"]
+//!
 //! [[intents]]
 //! name = "climate.set_fan"
 //! templates = ["<set> [the] fan [speed] [to {fan_level}]"]   # always listened for
@@ -31,11 +36,14 @@
 //! context = "always"                    # or "dialogue": only while a question is open
 //! required = ["fan_level"]
 //! ask = { fan_level = "Which fan level?" }
-//! vss = "Vehicle.Cabin.HVAC.Station.*.FanSpeed"
+//! vss = "Vehicle.Cabin.HVAC.Station.*.FanSpeed"             # or target = "whatever the host understands"
+//! confirm = true                        # or the question: the speaker has to agree before it is done
+//! examples = ["put [a bit more](fan_level) air on"]           # to learn from; not listened for as they stand
 //! ```
 
 mod compile;
 mod error;
+mod example;
 mod file;
 mod load;
 mod phrasebook;
@@ -43,14 +51,16 @@ mod resolve;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-pub(crate) use compile::{Compiled, Symbol};
+pub(crate) use compile::{Compiled, Layer, Symbol, add, plain_words};
 pub use error::DomainError;
 pub(crate) use error::Place;
+pub use example::Example;
 pub use phrasebook::Phrasebook;
 
 use crate::builtin::Builtin;
+use crate::dialogue::{self, Device};
 use crate::template::Expr;
 use crate::value::Entities;
 
@@ -105,8 +115,15 @@ pub struct IntentSpec {
     pub(crate) answers: BTreeMap<String, Vec<(Expr, Place)>>,
     /// VSS path with `{slot}` or `{slot.key}` placeholders.
     pub vss: Option<String>,
+    /// Where it goes instead of to a VSS signal, with the same placeholders; only the host knows what it means.
+    pub target: Option<String>,
+    /// The question that the speaker has to agree to before a dangerous or dear command is carried out.
+    pub confirm: Option<String>,
+    /// Sentences to learn from.
+    pub examples: Vec<Example>,
     /// Slot names and their types.
     pub slots: BTreeMap<String, String>,
+    pub(crate) place: Place,
 }
 
 impl IntentSpec {
@@ -127,6 +144,9 @@ pub struct Domain {
     intents: Vec<IntentSpec>,
     rules: BTreeMap<String, Expr>,
     compiled: Compiled,
+    devices: Vec<Device>,
+    /// What may follow each intent; made when it is first needed.
+    follow_ups: Vec<OnceLock<Layer>>,
 }
 
 const CAR: &[(&str, &str)] = &[
@@ -149,6 +169,10 @@ const CAR: &[(&str, &str)] = &[
     (
         "dialogue.toml",
         include_str!("../../domains/car/dialogue.toml"),
+    ),
+    (
+        "devices.toml",
+        include_str!("../../domains/car/devices.toml"),
     ),
 ];
 
@@ -212,6 +236,20 @@ impl Domain {
 
     pub(crate) fn compiled(&self) -> &Compiled {
         &self.compiled
+    }
+
+    /// What may follow an intent, by its number.
+    pub(crate) fn follow_up(&self, number: usize) -> &Layer {
+        let make = || {
+            let spec = &self.intents[number];
+            dialogue::layer(spec, self.device_of(number), |kind| self.kind(kind))
+        };
+        self.follow_ups[number].get_or_init(make)
+    }
+
+    /// The device that an intent, by its number, is about.
+    pub(crate) fn device_of(&self, number: usize) -> Option<&Device> {
+        self.devices.iter().find(|device| device.concerns(number))
     }
 
     pub(crate) fn intent_number(&self, name: &str) -> Option<usize> {

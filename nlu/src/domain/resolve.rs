@@ -85,6 +85,7 @@ impl Rules<'_> {
                 self.slots_of(expr, place, &mut slots)?;
             }
         }
+        self.check_examples(intent, place, &mut slots)?;
         for slot in &intent.required {
             if !slots.contains_key(slot) {
                 let problem = format!("the required slot '{slot}' is in no template");
@@ -101,8 +102,34 @@ impl Rules<'_> {
                 "name it in required = […]",
             ));
         }
-        check_vss(intent, &slots, place)?;
+        check_targets(intent, &slots, place)?;
         intent.slots = slots;
+        Ok(())
+    }
+
+    /// Slots of examples must be known: of a template, or of the type that the example names or that is called the same.
+    fn check_examples(
+        &self,
+        intent: &IntentSpec,
+        place: &Place,
+        slots: &mut BTreeMap<String, String>,
+    ) -> Result<(), DomainError> {
+        for (n, example) in intent.examples.iter().enumerate() {
+            let place = Place {
+                line: example.line,
+                field: format!("{}.examples[{n}]", place.field),
+                ..place.clone()
+            };
+            for name in example.spans.keys() {
+                let known = slots.get(name).unwrap_or(name);
+                let slot = Expr::Slot {
+                    kind: example.kinds.get(name).unwrap_or(known).clone(),
+                    name: name.clone(),
+                };
+                self.check(&slot, &place, &mut Vec::new())?;
+                self.slots_of(&slot, &place, slots)?;
+            }
+        }
         Ok(())
     }
 
@@ -148,19 +175,36 @@ impl Rules<'_> {
     }
 }
 
-/// Placeholders of a VSS path must be slots of the intent.
-fn check_vss(
+/// An intent goes to one place, and the placeholders of that place must be slots of the intent.
+fn check_targets(
     intent: &IntentSpec,
     slots: &BTreeMap<String, String>,
     place: &Place,
 ) -> Result<(), DomainError> {
-    for placeholder in intent.vss.iter().flat_map(|path| path.split('{').skip(1)) {
+    if intent.vss.is_some() && intent.target.is_some() {
+        return Err(place.error("there is a vss and a target", "keep the one that is meant"));
+    }
+    for (field, path) in [("vss", &intent.vss), ("target", &intent.target)] {
+        check_placeholders(field, path.as_deref().unwrap_or_default(), slots, place)?;
+    }
+    Ok(())
+}
+
+fn check_placeholders(
+    field: &str,
+    path: &str,
+    slots: &BTreeMap<String, String>,
+    place: &Place,
+) -> Result<(), DomainError> {
+    for placeholder in path.split('{').skip(1) {
         let Some((name, _)) = placeholder.split_once('}') else {
-            return Err(place.error("vss has a '{' without '}'", "close the placeholder"));
+            let problem = format!("{field} has a '{{' without '}}'");
+            return Err(place.error(problem, "close the placeholder"));
         };
         let slot = name.split('.').next().unwrap_or(name);
         if !slots.contains_key(slot) {
-            let problem = format!("vss uses '{{{name}}}', but no template has the slot '{slot}'");
+            let problem =
+                format!("{field} uses '{{{name}}}', but no template has the slot '{slot}'");
             return Err(place.error(problem, "use a slot of this intent or write the path out"));
         }
     }

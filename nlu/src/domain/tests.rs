@@ -111,6 +111,42 @@ fn every_mistake_is_named_with_its_place_and_its_mend() {
             "no template has the slot 'm'",
         ),
         (
+            intent("templates = [\"go\"]\ntarget = \"A.{m}\""),
+            Some(4),
+            "intents.a.b",
+            "target uses '{m}'",
+        ),
+        (
+            intent("templates = [\"go\"]\ntarget = \"x\"\nvss = \"A\""),
+            Some(4),
+            "intents.a.b",
+            "a vss and a target",
+        ),
+        (
+            intent("templates = [\"go\"]\nconfirm = 3"),
+            Some(7),
+            "syntax",
+            "true, false or a question",
+        ),
+        (
+            intent("examples = [\n  \"go [far](n)\",\n  \"go [far](m)\"]"),
+            Some(8),
+            "intents.a.b.examples[1]",
+            "'m' does not exist",
+        ),
+        (
+            intent("templates = [\"go {percent:n}\"]\nexamples = [\"go [far](number:n)\"]"),
+            Some(7),
+            "intents.a.b.examples[0]",
+            "elsewhere",
+        ),
+        (
+            intent("examples = [\"go (far)\"]"),
+            Some(6),
+            "intents.a.b.examples[0]",
+            "one plain sentence",
+        ),
+        (
             intent("templates = [\"go {n} {percent:n}\"]"),
             Some(6),
             "intents.a.b.templates[0]",
@@ -211,6 +247,27 @@ fn every_mistake_is_named_with_its_place_and_its_mend() {
             "{message}"
         );
     }
+}
+
+#[test]
+fn an_intent_may_go_elsewhere_ask_first_and_be_learned_from_examples() {
+    let text = intent(
+        "about = \"Sell the car\"\nexamples = [\"sell it for [three](n)\"]\nrequired = [\"n\"]\nconfirm = true\ntarget = \"shop/{n}\"",
+    );
+    let domain = load(&[("domain.toml", &text)]).unwrap();
+    let intent = &domain.intents()[0];
+    assert_eq!(
+        intent.confirm.as_deref(),
+        Some("Sell the car: are you sure?")
+    );
+    assert_eq!(intent.target.as_deref(), Some("shop/{n}"));
+    assert_eq!(intent.examples[0].spans["n"], (3, 4));
+    assert_eq!(intent.slots["n"], "n");
+    let text = text.replace("confirm = true", "confirm = \"Really?\"");
+    let domain = load(&[("domain.toml", &text)]).unwrap();
+    assert_eq!(domain.intents()[0].confirm.as_deref(), Some("Really?"));
+    let plain = load(&[("domain.toml", GOOD)]).unwrap();
+    assert_eq!(plain.intents()[0].confirm, None);
 }
 
 #[test]

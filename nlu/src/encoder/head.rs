@@ -3,27 +3,25 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::EncoderError;
-use super::tensors::Tensors;
+use super::chain::{self, Chain, Tag};
+use super::tensors::{BadFile, Tensors};
 
 /// The intent of what is none of a domain's; always the first.
 const NONE: &str = "none";
 
 /// A linear layer over states.
-#[derive(Debug)]
-struct Layer {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    dim: usize,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Row-major `[outputs][dim]`.
+    pub weight: Vec<f32>,
+    /// `[outputs]`.
+    pub bias: Vec<f32>,
+    /// Width of a state.
+    pub dim: usize,
 }
 
 impl Layer {
-    fn read(
-        tensors: &Tensors,
-        name: &str,
-        outputs: usize,
-        dim: usize,
-    ) -> Result<Layer, EncoderError> {
+    fn read(tensors: &Tensors, name: &str, outputs: usize, dim: usize) -> Result<Layer, BadFile> {
         Ok(Layer {
             weight: tensors.floats(&format!("{name}.weight"), &[outputs, dim])?,
             bias: tensors.floats(&format!("{name}.bias"), &[outputs])?,
@@ -45,34 +43,6 @@ impl Layer {
     }
 }
 
-/// A tag of a word in the scheme of B. Sang (2000): a slot's first word, a further one, or none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Tag {
-    Outside,
-    Begin(String),
-    Inside(String),
-}
-
-impl Tag {
-    fn parse(text: &str) -> Option<Tag> {
-        match text.split_once('-') {
-            Some(("B", slot)) => Some(Tag::Begin(slot.to_owned())),
-            Some(("I", slot)) => Some(Tag::Inside(slot.to_owned())),
-            None if text == "O" => Some(Tag::Outside),
-            _ => None,
-        }
-    }
-
-    /// Whether this tag may follow another, `None` at the beginning.
-    fn may_follow(&self, before: Option<&Tag>) -> bool {
-        match (self, before) {
-            (Tag::Inside(slot), Some(Tag::Begin(open) | Tag::Inside(open))) => slot == open,
-            (Tag::Inside(_), _) => false,
-            _ => true,
-        }
-    }
-}
-
 /// Words that are a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -82,107 +52,181 @@ pub struct Span {
     pub words: Range<usize>,
 }
 
+/// How sure an intent is: `1 / (1 + exp(-(slope * odds + offset)))` with its logarithmic odds against all others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Curve {
+    /// Factor of the odds.
+    pub slope: f32,
+    /// What is added to them.
+    pub offset: f32,
+    /// Below this probability a sentence is none of the domain's.
+    pub threshold: f32,
+}
+
 /// The heads of a domain.
 #[derive(Debug)]
-pub(super) struct Head {
+pub struct Head {
     names: Vec<String>,
     tags: Vec<Tag>,
-    /// For each tag those it may follow.
-    before: Vec<Vec<usize>>,
+    chain: Chain,
     intents: Layer,
     slots: Layer,
-    slope: f32,
-    offset: f32,
-    /// Below this probability a sentence is none of the domain's.
-    threshold: f32,
+    steps: Vec<f32>,
+    curve: Curve,
 }
 
 impl Head {
     /// Reads the file of a domain's heads over states of `dim` numbers.
     ///
     /// # Errors
-    /// [`EncoderError::BadFile`].
-    pub fn read(path: &Path, dim: usize) -> Result<Head, EncoderError> {
-        let tensors = Tensors::read(path)?;
-        let bad = |problem: String| EncoderError::BadFile {
-            path: path.to_owned(),
-            problem,
+    /// [`BadFile`].
+    pub fn read(path: &Path, dim: usize) -> Result<Head, BadFile> {
+        Head::of(&Tensors::read(path)?, dim)
+    }
+
+    /// The heads among the tensors of a file.
+    ///
+    /// # Errors
+    /// [`BadFile`].
+    pub fn of(tensors: &Tensors, dim: usize) -> Result<Head, BadFile> {
+        let bad = |problem: String| tensors.bad(problem);
+        let lines = |name: &str| -> Result<Vec<String>, BadFile> {
+            Ok(tensors.remark(name)?.lines().map(String::from).collect())
         };
-        let names: Vec<String> = tensors
-            .remark("intents")?
-            .lines()
-            .map(String::from)
-            .collect();
-        if names.first().is_none_or(|first| first != NONE) {
-            return Err(bad(format!("its first intent should be `{NONE}`")));
-        }
-        let tag = |text: &str| {
-            Tag::parse(text).ok_or_else(|| {
-                bad(format!(
-                    "has the odd tag `{text}`; tags are O, B-slot and I-slot"
-                ))
-            })
-        };
-        let tags: Vec<Tag> = tensors
-            .remark("tags")?
-            .lines()
-            .map(tag)
-            .collect::<Result<_, _>>()?;
-        let number = |name: &str| -> Result<f32, EncoderError> {
+        let (names, tags) = (lines("intents")?, lines("tags")?);
+        let number = |name: &str| -> Result<f32, BadFile> {
             let text = tensors.remark(name)?;
             let number = text.parse().ok().filter(|number: &f32| number.is_finite());
             number.ok_or_else(|| bad(format!("its remark `{name}` is no number: {text}")))
         };
-        let threshold = number("threshold")?;
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(bad(format!(
-                "its remark `threshold` is no probability: {threshold}"
-            )));
-        }
-        let followers = |tag: &Tag| {
-            let earlier = tags
-                .iter()
-                .enumerate()
-                .filter(|(_, before)| tag.may_follow(Some(before)));
-            earlier.map(|(number, _)| number).collect()
-        };
-        Ok(Head {
-            intents: Layer::read(&tensors, "intents", names.len(), dim)?,
-            slots: Layer::read(&tensors, "tags", tags.len(), dim)?,
+        let curve = Curve {
             slope: number("slope")?,
             offset: number("offset")?,
-            threshold,
-            before: tags.iter().map(followers).collect(),
+            threshold: number("threshold")?,
+        };
+        let intents = Layer::read(tensors, "intents", names.len(), dim)?;
+        let slots = Layer::read(tensors, "tags", tags.len(), dim)?;
+        let steps = chain::steps(tensors, tags.len())?;
+        Head::new(names, &tags, [intents, slots], steps, curve).map_err(bad)
+    }
+
+    /// From the names of its intents, `none` first, its tags (`O`, `B-slot`, `I-slot`), a layer for each of the two, and the
+    /// scores of the steps from tag to tag `[tags + 1][tags]`, the last row for a sentence's first word.
+    ///
+    /// # Errors
+    /// The end of a sentence that begins with what holds the heads.
+    pub fn new(
+        names: Vec<String>,
+        tags: &[String],
+        [intents, slots]: [Layer; 2],
+        steps: Vec<f32>,
+        curve: Curve,
+    ) -> Result<Head, String> {
+        if steps.len() != (tags.len() + 1) * tags.len() {
+            let found = steps.len();
+            return Err(format!("has {found} steps between {} tags", tags.len()));
+        }
+        if names.first().is_none_or(|first| first != NONE) {
+            return Err(format!("its first intent should be `{NONE}`"));
+        }
+        let tag = |text: &String| {
+            Tag::parse(text)
+                .ok_or_else(|| format!("has the odd tag `{text}`; tags are O, B-slot and I-slot"))
+        };
+        let tags: Vec<Tag> = tags.iter().map(tag).collect::<Result<_, _>>()?;
+        if !tags.contains(&Tag::Outside) {
+            return Err("has no tag `O` for words that are no slot".into());
+        }
+        let threshold = curve.threshold;
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(format!(
+                "its remark `threshold` is no probability: {threshold}"
+            ));
+        }
+        Ok(Head {
+            chain: Chain::new(&steps, &tags),
+            intents,
+            slots,
+            steps,
+            curve,
             names,
             tags,
         })
     }
 
+    /// Names of the intents, `none` first.
+    pub fn labels(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Names of the intents but that of none.
+    pub fn names(&self) -> &[String] {
+        &self.names[1..]
+    }
+
+    /// Numbers in its tensors.
+    pub fn numbers(&self) -> usize {
+        let layer = |layer: &Layer| layer.weight.len() + layer.bias.len();
+        layer(&self.intents) + layer(&self.slots)
+    }
+
+    /// The tags of words as texts.
+    pub fn tags(&self) -> Vec<String> {
+        let text = |tag: &Tag| match tag {
+            Tag::Outside => "O".to_owned(),
+            Tag::Begin(slot) => format!("B-{slot}"),
+            Tag::Inside(slot) => format!("I-{slot}"),
+        };
+        self.tags.iter().map(text).collect()
+    }
+
+    /// The layers of intents and tags.
+    pub fn layers(&self) -> [&Layer; 2] {
+        [&self.intents, &self.slots]
+    }
+
+    /// The scores of the steps from tag to tag `[tags + 1][tags]`, the last row for a sentence's first word.
+    pub fn steps(&self) -> &[f32] {
+        &self.steps
+    }
+
+    /// How sure it is.
+    pub fn curve(&self) -> Curve {
+        self.curve
+    }
+
+    /// The score of each intent for the state of a sentence, before any share is made of it.
+    pub fn scores(&self, sentence: &[f32]) -> Vec<f32> {
+        self.intents.of(sentence)
+    }
+
     /// Intents that `allowed` lets through with the probability of each that the sentence means it, likeliest first; none
     /// below the threshold.
     pub fn intents(&self, sentence: &[f32], allowed: impl Fn(&str) -> bool) -> Vec<(&str, f32)> {
-        let scores = self.intents.of(sentence);
+        let scores = self.scores(sentence);
         let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let all: f32 = scores.iter().map(|score| (score - most).exp()).sum();
         let chance = |score: &f32| {
             let share = ((score - most).exp() / all).clamp(1e-7, 1.0 - 1e-7);
             let odds = (share / (1.0 - share)).ln();
-            1.0 / (1.0 + (-(self.slope * odds + self.offset)).exp())
+            1.0 / (1.0 + (-(self.curve.slope * odds + self.curve.offset)).exp())
         };
         let named = self.names.iter().zip(&scores).skip(1);
         let mut found: Vec<(&str, f32)> = named
             .filter(|(name, _)| allowed(name))
             .map(|(name, score)| (name.as_str(), chance(score)))
-            .filter(|(_, chance)| *chance >= self.threshold)
+            .filter(|(_, chance)| *chance >= self.curve.threshold)
             .collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         found
     }
 
-    /// The slots of the words whose states these are: the best sequence of tags in which no slot goes on that has not begun
-    /// (A. Viterbi, 1967).
+    /// The slots of the words whose states these are: the best chain of tags.
     pub fn spans(&self, words: &[f32]) -> Vec<Span> {
-        let path = self.best_path(words);
+        let states = words.chunks_exact(self.slots.dim);
+        let path = self
+            .chain
+            .best_path(states.map(|state| self.slots.of(state)));
         let mut found: Vec<Span> = Vec::new();
         for (at, number) in path.into_iter().enumerate() {
             match &self.tags[number] {
@@ -200,48 +244,4 @@ impl Head {
         }
         found
     }
-
-    fn best_path(&self, words: &[f32]) -> Vec<usize> {
-        let mut rows = words
-            .chunks_exact(self.slots.dim)
-            .map(|state| self.slots.of(state));
-        let Some(first) = rows.next() else {
-            return Vec::new();
-        };
-        let begins = |(score, tag): (f32, &Tag)| {
-            if tag.may_follow(None) {
-                score
-            } else {
-                f32::NEG_INFINITY
-            }
-        };
-        let mut best: Vec<f32> = first.into_iter().zip(&self.tags).map(begins).collect();
-        let mut back: Vec<Vec<usize>> = Vec::new();
-        for row in rows {
-            let from: Vec<usize> = self
-                .before
-                .iter()
-                .map(|before| likeliest(before.iter().copied(), &best))
-                .collect();
-            best = row
-                .iter()
-                .zip(&from)
-                .map(|(score, from)| score + best[*from])
-                .collect();
-            back.push(from);
-        }
-        let mut path = vec![likeliest(0..best.len(), &best)];
-        for from in back.iter().rev() {
-            path.push(from[path[path.len() - 1]]);
-        }
-        path.reverse();
-        path
-    }
-}
-
-/// The number with the highest score, 0 when there is none.
-fn likeliest(numbers: impl Iterator<Item = usize>, scores: &[f32]) -> usize {
-    numbers
-        .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
-        .unwrap_or_default()
 }

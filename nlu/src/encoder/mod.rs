@@ -5,22 +5,24 @@
 //! read the intent and the slots from these. How sure it is was calibrated on sentences it had not learnt, among them
 //! sentences that mean nothing to the domain.
 
-mod head;
+mod chain;
+pub(crate) mod head;
 mod rows;
-mod tensors;
+pub(crate) mod tensors;
 mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use vocar_inference::{BundleError, EngineError, TextBundle, WordNetwork};
+use vocar_inference::{
+    BundleError, EngineError, Overlay, TextBundle, WordNetwork, WordSession, sha256_hex,
+};
 
-use head::Head;
-pub use head::Span;
-use rows::Rows;
-
-/// Lengths in words, the sentence's beginning included, for which the network is laid out besides the longest.
-const LENGTHS: [usize; 2] = [8, 16];
+use crate::adapter::Adapter;
+pub use head::{Curve, Head, Layer, Span};
+pub use rows::Rows;
+pub use tensors::{BadFile, Tensors};
 
 /// Why an encoder could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,15 @@ pub enum EncoderError {
     },
 }
 
+impl From<BadFile> for EncoderError {
+    fn from(bad: BadFile) -> EncoderError {
+        EncoderError::BadFile {
+            path: bad.path,
+            problem: bad.problem,
+        }
+    }
+}
+
 /// What a sentence means to a domain, as the encoder has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guess {
@@ -55,8 +66,34 @@ pub struct Guess {
 #[derive(Debug)]
 pub struct Encoder {
     network: WordNetwork,
+    /// Rooms to work in that nobody uses at the moment.
+    rooms: Mutex<Vec<WordSession>>,
     rows: Rows,
     heads: BTreeMap<String, Head>,
+    base: Base,
+}
+
+/// Which network it is that adapters are made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// Name of the bundle, `nlu-en`.
+    pub name: String,
+    /// SHA-256 (64 hex digits) of the hashes that the manifest has of the network and, after a line break, of the rows.
+    pub sha256: String,
+}
+
+impl Base {
+    /// That of a bundle whose `network` it is.
+    pub fn of(bundle: &TextBundle, network: &Path) -> Base {
+        let manifest = bundle.manifest();
+        let hash = |file: &str| manifest.files.get(file).map_or("", String::as_str);
+        let network = network.file_name().and_then(|name| name.to_str());
+        let hashes = [network.unwrap_or_default(), &manifest.text.rows].map(hash);
+        Base {
+            name: manifest.name.clone(),
+            sha256: sha256_hex(hashes.join("\n").as_bytes()),
+        }
+    }
 }
 
 impl Encoder {
@@ -67,13 +104,8 @@ impl Encoder {
     pub fn load(dir: &Path) -> Result<Encoder, EncoderError> {
         let bundle = TextBundle::open(dir)?;
         let longest = bundle.manifest().text.most_words + 1;
-        let mut lengths: Vec<usize> = LENGTHS
-            .into_iter()
-            .filter(|length| *length < longest)
-            .collect();
-        lengths.push(longest);
         let (_, file) = bundle.lightest();
-        let network = WordNetwork::load(&file, &lengths)?;
+        let network = WordNetwork::load(&file, longest)?;
         let rows = Rows::read(&bundle, network.row())?;
         let head = |(domain, file): (&String, &String)| {
             Ok((
@@ -88,10 +120,32 @@ impl Encoder {
             .map(head)
             .collect::<Result<_, EncoderError>>()?;
         Ok(Encoder {
+            base: Base::of(&bundle, &file),
+            rooms: Mutex::new(vec![network.session()]),
             network,
             rows,
             heads,
         })
+    }
+
+    /// Which network it is that adapters are made for.
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// Width of the states that heads read.
+    pub fn dim(&self) -> usize {
+        self.network.dim()
+    }
+
+    /// Names of the layers that an adapter can add to, each with its inputs and its outputs.
+    pub fn layers(&self) -> impl Iterator<Item = (&str, usize, usize)> {
+        self.network.layers()
+    }
+
+    /// The network that all domains share.
+    pub(crate) fn network(&self) -> &WordNetwork {
+        &self.network
     }
 
     /// Names of the domains it has heads for.
@@ -118,14 +172,55 @@ impl Encoder {
         let Some(head) = self.heads.get(domain).filter(|_| !words.is_empty()) else {
             return Ok(None);
         };
-        let states = self.network.run(&self.rows.of(words))?;
-        let (sentence, rest) = states.split_at(self.network.dim());
-        let intents = head.intents(sentence, allowed).into_iter();
-        Ok(Some(Guess {
-            intents: intents
-                .map(|(name, chance)| (name.to_owned(), chance))
-                .collect(),
-            spans: head.spans(rest),
-        }))
+        let guess = self.guess(&self.network, None, head, words, allowed)?;
+        Ok(Some(guess))
+    }
+
+    /// The same as an adapter reads it, for the adapter's domain. `None` without a word. Any number of threads may read with
+    /// any adapters at the same time.
+    ///
+    /// # Errors
+    /// As [`Encoder::read`]; also when the adapter was loaded for another encoder.
+    pub fn read_with(
+        &self,
+        adapter: &Adapter,
+        words: &[String],
+        allowed: impl Fn(&str) -> bool,
+    ) -> Result<Option<Guess>, EngineError> {
+        if words.is_empty() {
+            return Ok(None);
+        }
+        let (network, overlay) = adapter.network(&self.network);
+        let guess = self.guess(network, overlay, adapter.head(), words, allowed)?;
+        Ok(Some(guess))
+    }
+
+    fn guess(
+        &self,
+        network: &WordNetwork,
+        overlay: Option<&Overlay>,
+        head: &Head,
+        words: &[String],
+        allowed: impl Fn(&str) -> bool,
+    ) -> Result<Guess, EngineError> {
+        let mut room = self.rooms().pop().unwrap_or_else(|| network.session());
+        let read = |states: &[f32]| {
+            let (sentence, rest) = states.split_at(network.dim());
+            let intents = head.intents(sentence, allowed).into_iter();
+            Guess {
+                intents: intents
+                    .map(|(name, chance)| (name.to_owned(), chance))
+                    .collect(),
+                spans: head.spans(rest),
+            }
+        };
+        let states = network.run(&mut room, &self.rows.of(words), overlay);
+        let guess = states.map(read);
+        self.rooms().push(room);
+        guess
+    }
+
+    fn rooms(&self) -> std::sync::MutexGuard<'_, Vec<WordSession>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,8 +6,7 @@ use std::fs;
 use vocar_inference::TextBundle;
 use vocar_inference::text::Text;
 
-use super::EncoderError;
-use super::tensors::Tensors;
+use super::tensors::{BadFile, Tensors};
 use super::text::grams;
 
 /// int8 rows with a scale each.
@@ -19,12 +18,16 @@ struct Table {
 }
 
 impl Table {
-    fn read(tensors: &Tensors, name: &str, rows: usize, row: usize) -> Result<Table, EncoderError> {
+    fn read(tensors: &Tensors, name: &str, rows: usize, row: usize) -> Result<Table, BadFile> {
         Ok(Table {
             values: tensors.integers(name, &[rows, row])?,
             scales: tensors.floats(&format!("{name}.scale"), &[rows])?,
             row,
         })
+    }
+
+    fn rows(&self) -> usize {
+        self.scales.len()
     }
 
     /// Adds a row, times `weight`.
@@ -39,7 +42,7 @@ impl Table {
 
 /// What a sentence of words looks like to the network.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub struct Rows {
     text: Text,
     known: HashMap<String, usize>,
     words: Table,
@@ -53,11 +56,11 @@ impl Rows {
     /// The tables of a bundle; rows are `row` wide.
     ///
     /// # Errors
-    /// [`EncoderError::BadFile`].
-    pub fn read(bundle: &TextBundle, row: usize) -> Result<Rows, EncoderError> {
+    /// [`BadFile`].
+    pub fn read(bundle: &TextBundle, row: usize) -> Result<Rows, BadFile> {
         let text = bundle.manifest().text.clone();
         let path = bundle.path(&text.words);
-        let listed = fs::read_to_string(&path).map_err(|e| EncoderError::BadFile {
+        let listed = fs::read_to_string(&path).map_err(|e| BadFile {
             path,
             problem: format!("cannot be read ({e})"),
         })?;
@@ -80,19 +83,65 @@ impl Rows {
 
     /// Rows `[1 + words][row]` of a sentence, its beginning first. What is more than the most words is left out.
     pub fn of(&self, words: &[String]) -> Vec<f32> {
-        let words = &words[..words.len().min(self.text.most_words)];
-        let mut out = self.places[..(words.len() + 1) * self.row].to_vec();
-        let (beginning, rest) = out.split_at_mut(self.row);
-        self.words.add(self.known.len() + 1, 1.0, beginning);
-        for (word, row) in words.iter().zip(rest.chunks_exact_mut(self.row)) {
-            if let Some(number) = self.known.get(word) {
-                self.words.add(*number, 1.0, row);
-            }
-            let grams = grams(word, &self.text);
-            for bucket in &grams {
-                self.grams.add(*bucket, 1.0 / grams.len() as f32, row);
+        self.sum(&self.parts(words))
+    }
+
+    /// The rows that have these parts, as [`Rows::parts`] gives them; there are no more places than the most words and one.
+    pub fn sum(&self, parts: &[Vec<(usize, f32)>]) -> Vec<f32> {
+        let mut out = self.places[..parts.len() * self.row].to_vec();
+        for (parts, row) in parts.iter().zip(out.chunks_exact_mut(self.row)) {
+            for (number, weight) in parts {
+                match number.checked_sub(self.words.rows()) {
+                    None => self.words.add(*number, *weight, row),
+                    Some(bucket) => self.grams.add(bucket, *weight, row),
+                }
             }
         }
         out
+    }
+
+    /// What the row of each place of a sentence is the sum of, its beginning first: rows of the table of [`Rows::table`] with
+    /// their weights. The row of the place itself comes in addition.
+    pub fn parts(&self, words: &[String]) -> Vec<Vec<(usize, f32)>> {
+        let words = &words[..words.len().min(self.text.most_words)];
+        let beginning = vec![(self.known.len() + 1, 1.0)];
+        let of_word = |word: &String| {
+            let known = self.known.get(word).map(|number| (*number, 1.0));
+            let grams = grams(word, &self.text);
+            let weight = 1.0 / grams.len() as f32;
+            let buckets = grams.into_iter();
+            let buckets = buckets.map(|bucket| (self.words.rows() + bucket, weight));
+            known.into_iter().chain(buckets).collect()
+        };
+        std::iter::once(beginning)
+            .chain(words.iter().map(of_word))
+            .collect()
+    }
+
+    /// The rows of words, then those of n-grams, as floats `[rows][row]`.
+    pub fn table(&self) -> Vec<f32> {
+        let mut out = vec![0.0; (self.words.rows() + self.grams.rows()) * self.row];
+        for (number, row) in out.chunks_exact_mut(self.row).enumerate() {
+            match number.checked_sub(self.words.rows()) {
+                None => self.words.add(number, 1.0, row),
+                Some(bucket) => self.grams.add(bucket, 1.0, row),
+            }
+        }
+        out
+    }
+
+    /// Whether a row of the table is a word's, not an n-gram's.
+    pub fn is_word(&self, number: usize) -> bool {
+        number < self.words.rows()
+    }
+
+    /// The rows of places `[1 + most words][row]`.
+    pub fn places(&self) -> &[f32] {
+        &self.places
+    }
+
+    /// How many numbers it holds.
+    pub fn parameters(&self) -> usize {
+        (self.words.rows() + self.grams.rows()) * self.row + self.places.len()
     }
 }

@@ -6,12 +6,20 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::EncoderError;
-
 /// The remarks of a file stand under this name in its header.
 const REMARKS: &str = "__metadata__";
 /// No header is longer; what claims to be is no such file.
 const LONGEST_HEADER: usize = 1 << 20;
+
+/// A file that holds something else than it should.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct BadFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it, a sentence whose subject is the file.
+    pub problem: String,
+}
 
 /// A file's tensors and remarks.
 #[derive(Debug)]
@@ -33,13 +41,17 @@ impl Tensors {
     /// Reads a file and checks that every tensor lies inside it and has as many bytes as its shape says.
     ///
     /// # Errors
-    /// [`EncoderError::BadFile`] says what is wrong.
-    pub fn read(path: &Path) -> Result<Tensors, EncoderError> {
+    /// [`BadFile`] says what is wrong.
+    pub fn read(path: &Path) -> Result<Tensors, BadFile> {
         let bytes = fs::read(path).map_err(|e| bad(path, format!("cannot be read ({e})")))?;
         Self::parse(path, &bytes)
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<Tensors, EncoderError> {
+    /// The same from the bytes of a file that was read; `path` is its name in errors.
+    ///
+    /// # Errors
+    /// As [`Tensors::read`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Tensors, BadFile> {
         let bad = |problem: String| bad(path, problem);
         let short = || bad("is cut off in its header".into());
         let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(short)?;
@@ -77,20 +89,36 @@ impl Tensors {
         })
     }
 
+    /// Names of the tensors with their shapes.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let entries = self.header.iter();
+        entries.map(|(name, entry)| (name.as_str(), &entry.shape[..]))
+    }
+
+    /// This file, with what is wrong with it.
+    pub fn bad(&self, problem: String) -> BadFile {
+        bad(&self.path, problem)
+    }
+
     /// A remark of the file.
     ///
     /// # Errors
     /// When there is none of this name.
-    pub fn remark(&self, name: &str) -> Result<&str, EncoderError> {
+    pub fn remark(&self, name: &str) -> Result<&str, BadFile> {
         let remark = self.remarks.get(name).map(String::as_str);
         remark.ok_or_else(|| bad(&self.path, format!("has no remark `{name}`")))
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.header.contains_key(name)
     }
 
     /// A tensor of halves or floats of this shape, as finite floats.
     ///
     /// # Errors
     /// When it is absent, of another shape or type, or not finite.
-    pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EncoderError> {
+    pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, BadFile> {
         let (dtype, bytes) = self.tensor(name, shape)?;
         let values: Vec<f32> = match dtype {
             "F16" => bytes
@@ -125,7 +153,7 @@ impl Tensors {
     ///
     /// # Errors
     /// When it is absent or of another shape or type.
-    pub fn integers(&self, name: &str, shape: &[usize]) -> Result<Vec<i8>, EncoderError> {
+    pub fn integers(&self, name: &str, shape: &[usize]) -> Result<Vec<i8>, BadFile> {
         match self.tensor(name, shape)? {
             ("I8", bytes) => Ok(bytes.iter().map(|byte| byte.cast_signed()).collect()),
             (dtype, _) => Err(bad(
@@ -135,7 +163,7 @@ impl Tensors {
         }
     }
 
-    fn tensor(&self, name: &str, shape: &[usize]) -> Result<(&str, &[u8]), EncoderError> {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<(&str, &[u8]), BadFile> {
         let there = self.header.keys().cloned().collect::<Vec<_>>().join(", ");
         let absent = || bad(&self.path, format!("has no tensor `{name}`, only {there}"));
         let entry = self.header.get(name).ok_or_else(absent)?;
@@ -151,8 +179,8 @@ impl Tensors {
     }
 }
 
-fn bad(path: &Path, problem: String) -> EncoderError {
-    EncoderError::BadFile {
+fn bad(path: &Path, problem: String) -> BadFile {
+    BadFile {
         path: path.to_owned(),
         problem,
     }

@@ -17,6 +17,35 @@ pub struct Context {
     pub asking: bool,
     /// A command that waits for a missing slot.
     pub pending: Option<Pending>,
+    /// The command before, while it may be corrected or referred to.
+    pub last: Option<Last>,
+    /// Commands of which the speaker has been asked to choose one.
+    pub choices: Vec<Intent>,
+    /// Names of the adapters to read with; for a domain that none of them is for, its active one.
+    #[serde(default)]
+    pub adapters: Vec<String>,
+}
+
+/// A command that may be corrected or referred to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Last {
+    /// Domain of the intent.
+    pub domain: String,
+    /// Name of the intent.
+    pub intent: String,
+    /// Its slots.
+    pub slots: BTreeMap<String, SlotValue>,
+}
+
+impl Last {
+    /// What can be said about a command after it; nothing about words that only carry the conversation.
+    pub fn of(intent: &Intent) -> Option<Self> {
+        (!intent.is_dialogue()).then(|| Self {
+            domain: intent.domain.clone(),
+            intent: intent.name.clone(),
+            slots: intent.slots.clone(),
+        })
+    }
 }
 
 /// A command that waits for a missing slot.
@@ -30,6 +59,18 @@ pub struct Pending {
     pub slots: BTreeMap<String, SlotValue>,
     /// The slot that was asked for.
     pub ask: String,
+}
+
+impl Pending {
+    /// The question that an intent leaves open.
+    pub fn of(intent: &Intent) -> Option<Self> {
+        intent.missing.first().map(|slot| Self {
+            domain: intent.domain.clone(),
+            intent: intent.name.clone(),
+            slots: intent.slots.clone(),
+            ask: slot.clone(),
+        })
+    }
 }
 
 impl Context {
@@ -46,24 +87,36 @@ impl Context {
         }
     }
 
-    /// The context after an intent was understood: an intent with missing slots opens a question, any other closes it.
+    /// The same, read with these adapters.
+    pub fn with_adapters(self, adapters: &[String]) -> Self {
+        Self {
+            adapters: adapters.to_vec(),
+            ..self
+        }
+    }
+
+    /// The context after an intent was understood: an intent with missing slots opens a question, any other closes it and
+    /// may be referred to if the assistant is spoken to.
     pub fn after(&self, intent: &Intent) -> Self {
-        let pending = intent.missing.first().map(|slot| Pending {
-            domain: intent.domain.clone(),
-            intent: intent.name.clone(),
-            slots: intent.slots.clone(),
-            ask: slot.clone(),
-        });
+        let pending = Pending::of(intent);
+        let referable = self.addressed && pending.is_none();
         Self {
             addressed: self.addressed,
-            asking: false,
             pending,
+            last: Last::of(intent).filter(|_| referable),
+            adapters: self.adapters.clone(),
+            ..Self::default()
         }
+    }
+
+    /// True while a question is open.
+    pub fn is_open(&self) -> bool {
+        self.asking || self.pending.is_some() || !self.choices.is_empty()
     }
 
     /// True when templates of this reach are listened for.
     pub fn reaches(&self, reach: Reach) -> bool {
-        let open = self.asking || self.pending.is_some();
+        let open = self.is_open();
         match reach {
             Reach::Always => true,
             Reach::Addressed => self.addressed || open,

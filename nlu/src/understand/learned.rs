@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Context, Intent, Understander};
+use crate::adapter::AdapterStore;
 use crate::domain::{Domain, IntentSpec};
 use crate::encoder::{Encoder, Guess};
 use crate::value::SlotValue;
-use crate::words;
 
 /// A reading that is this much less probable than the best is left out.
 const BEHIND: f32 = 0.2;
@@ -20,22 +20,34 @@ impl Understander {
     /// spoken to.
     pub fn set_encoder(&mut self, encoder: Option<Arc<Encoder>>) {
         self.encoder = encoder;
+        self.adapters = None;
+    }
+
+    /// Has the encoder of a store read, for each domain with the adapter that the context names or that is active, if there is
+    /// one. A domain that the encoder has no heads for is read by its adapter alone.
+    pub fn set_adapters(&mut self, store: Arc<AdapterStore>) {
+        self.encoder = Some(Arc::clone(store.encoder()));
+        self.adapters = Some(store);
     }
 
     /// The intents that the encoder takes a text for, most likely first, each with the probability that it is right; empty
     /// when it is likelier to be no command of any active domain.
-    pub(super) fn guess(&self, text: &str, context: &Context) -> Vec<Intent> {
-        let addressed = context.addressed || context.asking || context.pending.is_some();
+    pub(super) fn guess(&self, words: &[String], context: &Context) -> Vec<Intent> {
+        let addressed = context.addressed || context.is_open();
         let Some(encoder) = self.encoder.as_ref().filter(|_| addressed) else {
-            return Vec::new();
-        };
-        let Some(words) = words::spoken(text).into_iter().next() else {
             return Vec::new();
         };
         let mut found: Vec<Intent> = Vec::new();
         for domain in self.active() {
-            match encoder.read(domain.name(), &words, |name| reached(domain, name, context)) {
-                Ok(Some(guess)) => found.extend(self.intents_of(domain, &guess, &words)),
+            let allowed = |name: &str| reached(domain, name, context);
+            let store = self.adapters.as_ref();
+            let adapter = store.and_then(|store| store.choose(domain.name(), &context.adapters));
+            let read = match adapter {
+                Some(adapter) => encoder.read_with(&adapter, words, allowed),
+                None => encoder.read(domain.name(), words, allowed),
+            };
+            match read {
+                Ok(Some(guess)) => found.extend(self.intents_of(domain, &guess, words)),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(domain = domain.name(), "the encoder failed: {error}")
@@ -102,12 +114,14 @@ impl Understander {
     }
 }
 
-/// Whether an intent counts in a context: some template of it is listened for.
+/// Whether an intent counts in a context: some template of it is listened for, or it is known by examples alone.
 fn reached(domain: &Domain, name: &str, context: &Context) -> bool {
     let spec = domain.intents().iter().find(|spec| spec.name == name);
     spec.is_some_and(|spec| {
-        spec.templates
-            .iter()
-            .any(|template| context.reaches(template.reach))
+        spec.templates.is_empty()
+            || spec
+                .templates
+                .iter()
+                .any(|template| context.reaches(template.reach))
     })
 }

@@ -1,21 +1,25 @@
 //! Words to intents, over all active domains.
 
+mod choice;
 mod context;
+mod follow;
 mod learned;
+mod listen;
 mod matcher;
+mod several;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use context::{Context, Pending};
+pub use choice::Choice;
+pub use context::{Context, Last, Pending};
 
+use crate::adapter::AdapterStore;
 use crate::automaton::Automaton;
-use crate::builtin::Builtin;
-use crate::domain::{Domain, IntentSpec, Phrasebook, Reach, SlotKind};
+use crate::domain::{Domain, IntentSpec, Layer, Phrasebook, Reach, SlotKind};
 use crate::encoder::Encoder;
-use crate::graph::{SentenceGraph, SlotWords};
 use crate::value::{EntityValue, SlotValue};
 use crate::words;
 use matcher::Reading;
@@ -31,6 +35,9 @@ pub struct Intent {
     pub slots: BTreeMap<String, SlotValue>,
     /// VSS 6 path of the signal, if one exists. What was not said, or means several places, is `*`.
     pub vss: Option<String>,
+    /// Where it goes instead, as the domain says, filled in like a VSS path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// 0 to 1: 1 when nothing else fits the words, less for every other intent that fits as well.
     pub confidence: f32,
     /// Required slots that were not said.
@@ -39,6 +46,29 @@ pub struct Intent {
     pub prompt: Option<String>,
     /// The words that were understood.
     pub text: String,
+    /// What it has to do with the command before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Follows>,
+    /// Question to which the speaker has to say yes before it is done: it is dangerous or dear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+}
+
+/// What a command has to do with the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Follows {
+    /// That one was wrong, this is right.
+    Corrects,
+    /// It was told with reference to that one.
+    Refers,
+}
+
+impl Intent {
+    /// Whether it only carries the conversation: yes, no, cancel.
+    pub fn is_dialogue(&self) -> bool {
+        self.name.starts_with("dialogue.")
+    }
 }
 
 /// A name that no active domain knows.
@@ -71,6 +101,7 @@ pub struct Understander {
     entities: BTreeMap<String, Phrasebook>,
     driver: DriverSide,
     encoder: Option<Arc<Encoder>>,
+    adapters: Option<Arc<AdapterStore>>,
 }
 
 impl Understander {
@@ -82,6 +113,7 @@ impl Understander {
             entities: BTreeMap::new(),
             driver: DriverSide::Left,
             encoder: None,
+            adapters: None,
         }
     }
 
@@ -158,40 +190,6 @@ impl Understander {
             .map(|(domain, _)| domain)
     }
 
-    /// Everything that may be said in this context.
-    pub fn graph(&self, context: &Context) -> SentenceGraph {
-        let mut graph = SentenceGraph::empty();
-        for domain in self.active() {
-            let compiled = domain.compiled();
-            let (core, said, end) = (graph.node(), graph.node(), graph.node());
-            graph.optional(&compiled.before, 0, core);
-            let words = |kind: &str| self.slot_words(domain, kind);
-            for reach in [Reach::Always, Reach::Addressed, Reach::Dialogue] {
-                if let Some(layer) = compiled.layer(reach).filter(|_| context.reaches(reach)) {
-                    graph.expand(&layer.plain, words, core, said);
-                }
-            }
-            if let Some((number, pending)) = pending_in(domain, context)
-                && let Some(layer) = compiled.answer(number, &pending.ask)
-            {
-                graph.expand(&layer.plain, words, core, said);
-            }
-            graph.optional(&compiled.after, said, end);
-            graph.finals.push(end);
-        }
-        graph.trimmed()
-    }
-
-    fn slot_words<'a>(&'a self, domain: &'a Domain, kind: &str) -> Option<SlotWords<'a>> {
-        let entities = || self.entities.get(kind).map(Phrasebook::words);
-        let words = domain.compiled().slot_words.get(kind).or_else(entities)?;
-        let paused = matches!(
-            domain.kind(kind),
-            Some(SlotKind::Builtin(Builtin::Digits { .. }))
-        );
-        Some(SlotWords { words, paused })
-    }
-
     fn read_slot(
         &self,
         domain: &Domain,
@@ -213,16 +211,34 @@ impl Understander {
 
     /// The intents that a text means, most likely first; empty when it is no command. Case, punctuation, digits,
     /// hesitations and politeness do not matter. What a template says counts first; for what none says the encoder is
-    /// asked, if there is one.
+    /// asked, if there is one. For a text that may be several commands see [`Self::commands`].
     pub fn understand(&self, text: &str, context: &Context) -> Vec<Intent> {
+        let ways = words::spoken(text);
+        let found = self.templates_say(&ways, context);
+        if !found.is_empty() {
+            return found;
+        }
+        ways.first()
+            .map(|words| self.encoder_says(words, context))
+            .unwrap_or_default()
+    }
+
+    /// What templates say of any of the ways to say a text, and what may follow the last command.
+    fn templates_say(&self, ways: &[Vec<String>], context: &Context) -> Vec<Intent> {
         let mut found: Vec<Candidate> = Vec::new();
-        for words in words::spoken(text) {
-            for domain in self.active() {
-                self.candidates(domain, &words, context, &mut found);
+        for words in ways {
+            if let Some(chosen) = self.chosen(words, context) {
+                return vec![chosen];
             }
+            for domain in self.active() {
+                self.candidates(domain, words, context, &mut found);
+            }
+            self.follow_ups(words, context, &mut found);
         }
         if found.is_empty() {
-            return self.guess(text, context);
+            for words in ways {
+                self.corrected(words, context, &mut found);
+            }
         }
         rank(found)
     }
@@ -236,22 +252,28 @@ impl Understander {
     ) {
         let compiled = domain.compiled();
         let read_slot = |kind: &str, at: usize| self.read_slot(domain, kind, words, at);
+        let pending = pending_in(domain, context);
         for span in spans(&compiled.before, &compiled.after, words) {
+            let readings =
+                |layer: &Layer| matcher::readings(&layer.labelled, words, span.clone(), &read_slot);
             for reach in [Reach::Always, Reach::Addressed, Reach::Dialogue] {
                 if let Some(layer) = compiled.layer(reach).filter(|_| context.reaches(reach)) {
-                    for reading in
-                        matcher::readings(&layer.labelled, words, span.clone(), &read_slot)
-                    {
-                        self.add(domain, reading, None, words, found);
+                    for reading in readings(layer) {
+                        let answers = reach == Reach::Dialogue;
+                        self.add(domain, reading, None, answers, words, found);
                     }
                 }
             }
-            if let Some((number, pending)) = pending_in(domain, context)
-                && let Some(layer) = compiled.answer(number, &pending.ask)
-            {
-                for reading in matcher::readings(&layer.labelled, words, span.clone(), &read_slot) {
-                    self.add(domain, reading, Some(pending), words, found);
+            let Some((number, pending)) = pending else {
+                continue;
+            };
+            if let Some(layer) = compiled.answer(number, &pending.ask) {
+                for reading in readings(layer) {
+                    self.add(domain, reading, Some(pending), true, words, found);
                 }
+            }
+            if let Some(reading) = self.shown(domain, number, pending, words, span) {
+                self.add(domain, reading, Some(pending), true, words, found);
             }
         }
     }
@@ -261,6 +283,7 @@ impl Understander {
         domain: &Domain,
         reading: Reading,
         pending: Option<&Pending>,
+        answer: bool,
         words: &[String],
         found: &mut Vec<Candidate>,
     ) {
@@ -273,7 +296,7 @@ impl Understander {
             slots.extend(reading.slots.clone());
             let intent = self.intent(domain, spec, slots, words);
             let merit = Merit {
-                answer: pending.is_some(),
+                answer,
                 literal: reading.literal,
                 fewer_slots: usize::MAX - said,
             };
@@ -298,18 +321,22 @@ impl Understander {
             .filter(|slot| !slots.contains_key(*slot))
             .cloned()
             .collect();
+        let filled = |path: &Option<String>| {
+            let path = path.as_ref()?;
+            Some(self.path(domain, spec, path, &slots))
+        };
         Intent {
             domain: domain.name().to_string(),
             name: spec.name.clone(),
-            vss: spec
-                .vss
-                .as_ref()
-                .map(|path| self.path(domain, spec, path, &slots)),
+            vss: filled(&spec.vss),
+            target: filled(&spec.target),
             confidence: 1.0,
             prompt: missing.first().map(|slot| spec.question(slot)),
             missing,
             slots,
             text: words.join(" "),
+            follows: None,
+            confirm: spec.confirm.clone(),
         }
     }
 
@@ -355,6 +382,7 @@ impl Understander {
             SlotValue::Zone(text) | SlotValue::Colour(text) | SlotValue::Choice(text) => {
                 Some(text.clone())
             }
+            SlotValue::Number(number) | SlotValue::Percent(number) => Some(number.to_string()),
             _ => None,
         }
     }

@@ -2,9 +2,12 @@
 
 use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
 
-use super::{ACTIVATIONS, KIND};
-use crate::fused::graph::{Net, attribute, float, integer, new_node};
+use super::{ACTIVATIONS, KIND, LAYER};
+use crate::fused::graph::{Net, attribute, float, integer, new_node, text};
 use crate::gemm::{Activation, GROUP};
+
+/// A layer is called after the tensor that product and bias make; what a product alone makes ends in this.
+const PRODUCT: &str = ".product";
 
 /// A chain of nodes that is one layer.
 struct Chain {
@@ -297,6 +300,7 @@ impl Chain {
         if self.bias.is_none() {
             with_bias(net, &mut self);
         }
+        let layer = self.output.trim_end_matches(PRODUCT).to_owned();
         with_activation(net, &mut self);
         with_residual(net, &mut self);
         let mut inputs = vec![&*self.input];
@@ -313,6 +317,7 @@ impl Chain {
             integer("axis", self.axis),
             integer("bits", self.bits),
             integer("turned", i64::from(self.turned)),
+            text(LAYER, &layer),
         ];
         if let Some((scale, zero)) = self.fixed {
             attributes.extend([float("input_scale", scale), integer("input_zero", zero)]);

@@ -4,8 +4,9 @@ mod chain;
 
 use tract_onnx::pb::NodeProto;
 
-use super::graph::{Constants, attribute, required, required_float};
+use super::graph::{Constants, attribute, required, required_float, text_of};
 use super::operator::{Operator, Past, Workspace};
+use super::overlay::LowRank;
 use crate::gemm::{
     Activation, Epilogue, FloatWeights, GROUP, Int4Weights, Int8Weights, Left, Scaling, multiply,
     multiply_float, multiply_int4,
@@ -16,6 +17,8 @@ pub(super) use chain::fuse;
 pub(super) const KIND: &str = "VocarLinear";
 /// What a layer in floats is called in lists.
 const FLOAT: &str = "VocarFloatLinear";
+/// The attribute that names the layer.
+const LAYER: &str = "layer";
 const ACTIVATIONS: [Activation; 4] = [
     Activation::None,
     Activation::Relu,
@@ -52,6 +55,7 @@ pub(super) fn build(node: &NodeProto, constants: &Constants) -> Result<Box<dyn O
         }
     }
     Ok(Box::new(Linear {
+        layer: text_of(node, LAYER),
         weights,
         fixed,
         bias,
@@ -60,6 +64,12 @@ pub(super) fn build(node: &NodeProto, constants: &Constants) -> Result<Box<dyn O
         residual,
     }))
 }
+
+/// Of an input that has no zero point.
+const NOTHING: Scaling = Scaling {
+    scale: 0.0,
+    zero: 0,
+};
 
 /// How the input is quantised, where that is fixed.
 fn fixed(node: &NodeProto) -> Option<Scaling> {
@@ -75,7 +85,7 @@ fn is_turned(node: &NodeProto) -> bool {
 }
 
 /// `[rows, columns]` as `[columns, rows]`.
-fn turned<T: Copy>(values: &[T], columns: usize) -> Vec<T> {
+pub(super) fn turned<T: Copy>(values: &[T], columns: usize) -> Vec<T> {
     let column = |n: usize| values[n..].iter().step_by(columns).copied();
     (0..columns).flat_map(column).collect()
 }
@@ -171,7 +181,9 @@ impl Weights {
 /// A layer: rows are multiplied by the weights, quantised before that if these are integers, and scaled back with bias,
 /// activation and residual.
 #[derive(Debug)]
-struct Linear {
+pub(crate) struct Linear {
+    /// Its name in the file.
+    layer: String,
     weights: Weights,
     /// How the input is quantised, if not each row by itself.
     fixed: Option<Scaling>,
@@ -181,6 +193,115 @@ struct Linear {
     /// Along which a gate is split off.
     axis: Option<i64>,
     residual: bool,
+}
+
+impl Linear {
+    /// Its name in the network's file.
+    pub fn layer(&self) -> &str {
+        &self.layer
+    }
+
+    /// Inputs, and outputs before the activation.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.weights.inputs(), self.weights.outputs())
+    }
+
+    /// The same layer with a low-rank product in its weights: in int8, each channel is rounded anew. `None` in int4, where
+    /// that would cost too much.
+    pub fn merged(&self, low: &LowRank) -> Option<Linear> {
+        let (inputs, outputs) = self.sizes();
+        let mut bias = self.bias.clone();
+        let weights = match &self.weights {
+            Weights::Int4(_) => return None,
+            Weights::Float(weights) => {
+                let mut floats = weights.to_floats();
+                low.add_to_weight(&mut floats);
+                Weights::Float(FloatWeights::new(&floats, inputs, outputs))
+            }
+            Weights::Int8(weights) => {
+                let mut floats = weights.to_floats();
+                low.add_to_weight(&mut floats);
+                let merged = Int8Weights::quantise(&floats, inputs, outputs);
+                // What the zero point of the input adds is another now.
+                let Scaling { scale, zero } = self.fixed.unwrap_or(NOTHING);
+                let sums = weights.scaled_sums().zip(merged.scaled_sums());
+                for (bias, (before, after)) in bias.iter_mut().zip(sums) {
+                    *bias += scale * zero as f32 * (before - after);
+                }
+                Weights::Int8(merged)
+            }
+        };
+        Some(Linear {
+            layer: self.layer.clone(),
+            weights,
+            fixed: self.fixed,
+            bias,
+            activation: self.activation,
+            axis: self.axis,
+            residual: self.residual,
+        })
+    }
+
+    /// Bytes of its weights.
+    pub fn bytes(&self) -> usize {
+        match &self.weights {
+            Weights::Float(weights) => weights.bytes(),
+            Weights::Int8(weights) => weights.bytes(),
+            Weights::Int4(weights) => weights.bytes(),
+        }
+    }
+
+    /// One step, with a low-rank product added to the sums if one is given.
+    pub fn apply(
+        &self,
+        inputs: &[&[f32]],
+        low: Option<&LowRank>,
+        out: &mut [f32],
+        work: &mut Workspace,
+    ) {
+        let Workspace {
+            tier,
+            rows,
+            sums,
+            int4_rows,
+            floats: [float_sums, narrow, biased],
+        } = work;
+        let (tier, input) = (*tier, inputs[0]);
+        let bias = match low {
+            Some(low) => {
+                low.add_to(tier, input, &self.bias, narrow, biased);
+                &biased[..]
+            }
+            None => &self.bias[..],
+        };
+        let epilogue = Epilogue {
+            bias,
+            activation: self.activation,
+            residual: inputs.get(1).copied(),
+        };
+        match &self.weights {
+            Weights::Int8(weights) => {
+                match self.fixed {
+                    Some(scaling) => rows.quantise_fixed(input, weights.inputs(), scaling),
+                    None => rows.quantise(input, weights.inputs()),
+                }
+                multiply(tier, rows, weights, sums);
+                epilogue.apply(tier, rows, weights, sums, out);
+            }
+            Weights::Int4(weights) => {
+                int4_rows.quantise(input, weights.inputs());
+                multiply_int4(tier, int4_rows, weights, float_sums);
+                epilogue.apply_int4(tier, int4_rows, weights, float_sums, out);
+            }
+            Weights::Float(weights) => {
+                let inputs = weights.inputs();
+                float_sums.resize(input.len() / inputs * weights.padded_outputs(), 0.0);
+                let left = Left::rows(input, inputs, inputs);
+                multiply_float(tier, left, weights, float_sums);
+                epilogue.apply_float(tier, weights.outputs(), float_sums, out);
+            }
+        }
+    }
 }
 
 impl Operator for Linear {
@@ -212,6 +333,14 @@ impl Operator for Linear {
         Ok([rows, &[outputs]].concat())
     }
 
+    fn takes_any_rows(&self) -> bool {
+        self.axis.is_none_or(|axis| axis == -1 || axis == 2)
+    }
+
+    fn linear(&self) -> Option<&Linear> {
+        Some(self)
+    }
+
     fn run(
         &self,
         inputs: &[&[f32]],
@@ -220,40 +349,6 @@ impl Operator for Linear {
         out: &mut [f32],
         work: &mut Workspace,
     ) {
-        let Workspace {
-            tier,
-            rows,
-            sums,
-            int4_rows,
-            floats: [float_sums, ..],
-        } = work;
-        let (tier, input) = (*tier, inputs[0]);
-        let epilogue = Epilogue {
-            bias: &self.bias,
-            activation: self.activation,
-            residual: inputs.get(1).copied(),
-        };
-        match &self.weights {
-            Weights::Int8(weights) => {
-                match self.fixed {
-                    Some(scaling) => rows.quantise_fixed(input, weights.inputs(), scaling),
-                    None => rows.quantise(input, weights.inputs()),
-                }
-                multiply(tier, rows, weights, sums);
-                epilogue.apply(tier, rows, weights, sums, out);
-            }
-            Weights::Int4(weights) => {
-                int4_rows.quantise(input, weights.inputs());
-                multiply_int4(tier, int4_rows, weights, float_sums);
-                epilogue.apply_int4(tier, int4_rows, weights, float_sums, out);
-            }
-            Weights::Float(weights) => {
-                let inputs = weights.inputs();
-                float_sums.resize(input.len() / inputs * weights.padded_outputs(), 0.0);
-                let left = Left::rows(input, inputs, inputs);
-                multiply_float(tier, left, weights, float_sums);
-                epilogue.apply_float(tier, weights.outputs(), float_sums, out);
-            }
-        }
+        self.apply(inputs, None, out, work);
     }
 }
