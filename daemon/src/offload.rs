@@ -253,3 +253,38 @@ pub fn health(verdicts: &[AcceleratorVerdict]) -> Option<String> {
         .map(|verdict| format!("{} is not used: {}", verdict.name, verdict.reason));
     refused.reduce(|a, b| format!("{a}; {b}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(usable: bool) -> AcceleratorVerdict {
+        AcceleratorVerdict {
+            name: "it".into(),
+            present: true,
+            usable,
+            devices_found: Vec::new(),
+            libraries_found: Vec::new(),
+            reason: "for a reason".into(),
+        }
+    }
+
+    #[test]
+    fn health_is_well_when_one_is_used_and_else_says_why_not() {
+        assert_eq!(health(&[]), None);
+        let both = [verdict(false), verdict(true)];
+        assert_eq!(health(&both).as_deref(), Some("ok"));
+        let none = [verdict(false), verdict(false)];
+        let said = health(&none).unwrap();
+        assert_eq!(
+            said,
+            "it is not used: for a reason; it is not used: for a reason"
+        );
+    }
+
+    #[test]
+    fn backends_are_called_by_their_providers() {
+        assert_eq!(short("QNNExecutionProvider"), "accelerator-qnn");
+        assert_eq!(short("QNN"), "accelerator-qnn");
+    }
+}

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hearing::{Hearing, Listener};
-use vocar_daemon::config::{ListenMode, Settings};
+use vocar_daemon::config::{AcceleratorChoice, ListenMode, Settings};
 use vocar_hw::AcceleratorSpec;
 use vocar_inference::{Precision, Standing};
 use vocar_speech::source::AudioSource;
@@ -297,6 +297,23 @@ fn what_is_missing_or_broken_is_named_and_the_processor_hears() {
     no_network.network = Precision::Int8;
     let reason = refusal(&bundle, &program, no_network);
     assert!(reason.contains("no int8 model"), "{reason}");
+}
+
+#[test]
+fn none_is_tried_where_the_configuration_forbids_it_or_shows_another_machine() {
+    let Some(bundle) = speech_bundle("accelerators that are not tried") else {
+        return;
+    };
+    let program = Path::new("/nonexistent/vocar-accel");
+    let mut off = settings(&bundle, program, spec("x", ""));
+    off.hardware.accelerator = AcceleratorChoice::Off;
+    assert_eq!(
+        verdict(&mut listener(&off)),
+        "hardware.accelerator is \"off\""
+    );
+    let mut elsewhere = settings(&bundle, program, spec("x", ""));
+    elsewhere.hardware.sysroot = repository().join("tests/machines/sa8155p");
+    assert!(verdict(&mut listener(&elsewhere)).contains("hardware.sysroot"));
 }
 
 #[test]
