@@ -62,12 +62,15 @@ fn networks() -> Vec<(PathBuf, Precision, Option<tempfile::TempDir>)> {
     list
 }
 
+/// Memories that go round are put in from their beginning, so that sums are taken in another order: not to the bit.
 #[test]
-fn a_stream_goes_on_elsewhere_to_the_bit() {
+fn a_stream_goes_on_elsewhere() {
     for (dir, precision, _tiny) in &networks() {
         let engine = engine(dir, *precision);
         let (stayed, went) = moved(&engine, &engine);
-        assert_eq!(stayed, went, "{} {precision}", dir.display());
+        let apart = stayed.iter().zip(&went).map(|(a, b)| (a - b).abs());
+        let apart = apart.fold(0.0, f32::max);
+        assert!(apart < 1e-2, "{} {precision}: {apart}", dir.display());
     }
 }
 

@@ -330,7 +330,7 @@ fn a_damaged_network_is_refused_by_its_scores_or_not_even_loaded() {
     let mut weights = network.clone();
     weights[place..place + 40_000].fill(0x3f);
     let half = network[..network.len() / 2].to_vec();
-    for (damaged, said) in [(weights, "disagrees"), (half, "protobuf")] {
+    for (damaged, said) in [(weights, "disagrees"), (half, "parsing failed")] {
         let room = tempfile::tempdir().unwrap();
         let other = bundle_with(&bundle, room.path(), &damaged);
         let mut spec = spec(&runtime, "");
