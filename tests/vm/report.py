@@ -64,6 +64,7 @@ def conclude(arguments: argparse.Namespace) -> int:
             "whole": whole,
             "held": held,
             "checks": checks,
+            "soak": [line["soak"] for line in told if "soak" in line],
         }
         Path(arguments.record).write_text(json.dumps(table, indent=1) + "\n")
     return 0 if whole and held == len(checks) else 1
