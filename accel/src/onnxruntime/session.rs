@@ -52,7 +52,8 @@ impl Session {
     ) -> Result<Session, String> {
         let table = api.0;
         let environment = api.made(table.ReleaseEnv, |made| {
-            let level = OrtLoggingLevel::ORT_LOGGING_LEVEL_ERROR;
+            // What fails is told by what the calls return, once.
+            let level = OrtLoggingLevel::ORT_LOGGING_LEVEL_FATAL;
             // SAFETY: the name ends with a nought and is copied; `made` is a place for the result.
             unsafe { (table.CreateEnv)(level, c"vocar".as_ptr(), made) }
         })?;
