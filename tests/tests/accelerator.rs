@@ -61,13 +61,13 @@ fn listener(settings: &Settings) -> Listener {
 }
 
 /// The accelerator that is used.
-fn standing(listener: &mut Listener) -> Option<Standing> {
-    listener.pipeline().ears()?.accelerator().cloned()
+fn standing(listener: &Listener) -> Option<Standing> {
+    listener.pipeline.ears()?.accelerator().cloned()
 }
 
 /// Why the first accelerator is (not) used.
-fn verdict(listener: &mut Listener) -> String {
-    listener.pipeline().ears().unwrap().verdicts()[0]
+fn verdict(listener: &Listener) -> String {
+    listener.pipeline.ears().unwrap().verdicts()[0]
         .reason
         .clone()
 }
@@ -99,7 +99,7 @@ fn all_recordings_give_the_same_through_the_accelerator() {
     };
     let mut listener = listener(&settings(&bundle, &program, spec(&runtime, "")));
     assert_eq!(listener.backend(), "accelerator-cpu-f32");
-    let standing = standing(&mut listener).unwrap();
+    let standing = standing(&listener).unwrap();
     println!("{}", standing.found());
     for row in listed::rows() {
         let hearing = listener.hear(row.open(), listed::TAIL_S);
@@ -126,7 +126,7 @@ fn disturbed(skipped: &str, more: &str, disturb: impl Fn(u32)) -> Option<(String
     assert_eq!(expected.intents().len(), 1);
 
     let mut listener = listener(&settings(&bundle, &program, spec(&runtime, more)));
-    let standing = standing(&mut listener).unwrap();
+    let standing = standing(&listener).unwrap();
     let process = standing.process().unwrap();
     let (mut at, mut longest) = (None, Duration::ZERO);
     let heard = listener.hear_with(recording(name), listed::TAIL_S, |samples, took| {
@@ -144,10 +144,10 @@ fn disturbed(skipped: &str, more: &str, disturb: impl Fn(u32)) -> Option<(String
     assert_eq!(words(&heard), words(&expected));
     assert_eq!(heard.intents(), expected.intents());
     assert_eq!(standing.process(), None);
-    let told = listener.pipeline().fallen_back();
+    let told = listener.pipeline.fallen_back();
     assert_eq!(told.as_deref(), standing.failure());
     assert_eq!(listener.backend(), "fused-f32");
-    assert_eq!(listener.pipeline().fallen_back(), None, "told twice");
+    assert_eq!(listener.pipeline.fallen_back(), None, "told twice");
     assert!(!alive(process), "its process is left behind");
     Some((standing.failure().unwrap().to_owned(), longest))
 }
@@ -197,8 +197,8 @@ fn lied_to(skipped: &str, fault: &str, steps: u32, more: &str) -> Option<Option<
     std::fs::write(&liar, text).unwrap();
     std::fs::set_permissions(&liar, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let mut listener = listener(&settings(&bundle, &liar, spec(&runtime, more)));
-    let Some(standing) = standing(&mut listener) else {
-        return Some(Some(verdict(&mut listener)));
+    let Some(standing) = standing(&listener) else {
+        return Some(Some(verdict(&listener)));
     };
     for row in &listed::rows()[..3] {
         let hearing = listener.hear(row.open(), listed::TAIL_S);
@@ -241,14 +241,14 @@ fn a_library_that_prints_does_no_harm() {
 /// Why an accelerator is refused at the start; the recordings are heard by the processor all the same.
 fn refusal(bundle: &Path, program: &Path, spec: AcceleratorSpec) -> String {
     let mut listener = listener(&settings(bundle, program, spec));
-    assert!(standing(&mut listener).is_none());
+    assert!(standing(&listener).is_none());
     assert_eq!(listener.backend(), "fused-f32");
     let row = &listed::rows()[0];
     assert_eq!(
         listener.hear(row.open(), listed::TAIL_S).intents(),
         row.intents()
     );
-    verdict(&mut listener)
+    verdict(&listener)
 }
 
 #[test]
@@ -307,13 +307,10 @@ fn none_is_tried_where_the_configuration_forbids_it_or_shows_another_machine() {
     let program = Path::new("/nonexistent/vocar-accel");
     let mut off = settings(&bundle, program, spec("x", ""));
     off.hardware.accelerator = AcceleratorChoice::Off;
-    assert_eq!(
-        verdict(&mut listener(&off)),
-        "hardware.accelerator is \"off\""
-    );
+    assert_eq!(verdict(&listener(&off)), "hardware.accelerator is \"off\"");
     let mut elsewhere = settings(&bundle, program, spec("x", ""));
     elsewhere.hardware.sysroot = repository().join("tests/machines/sa8155p");
-    assert!(verdict(&mut listener(&elsewhere)).contains("hardware.sysroot"));
+    assert!(verdict(&listener(&elsewhere)).contains("hardware.sysroot"));
 }
 
 #[test]
@@ -383,10 +380,10 @@ fn recordings_give_the_same_through_the_htp_emulator() {
     );
     let spec = toml::from_str(&text).expect("a specification");
     let mut listener = listener(&settings(&bundle, &program, spec));
-    let said = verdict(&mut listener);
+    let said = verdict(&listener);
     assert_eq!(listener.backend(), "accelerator-qnn-f32", "{said}");
     println!("{said}");
-    let standing = standing(&mut listener).unwrap();
+    let standing = standing(&listener).unwrap();
     for row in listed::rows() {
         let hearing = listener.hear(row.open(), listed::TAIL_S);
         assert_eq!(hearing.transcripts(), row.transcripts(), "{}", row.name);

@@ -15,7 +15,8 @@ use vocar_speech::source::AudioSource;
 
 /// A pipeline under test.
 pub struct Listener {
-    pipeline: Pipeline,
+    /// The pipeline, for a look at how it fares.
+    pub pipeline: Pipeline,
     mode: ListenMode,
     sessions: u64,
     /// Samples given at a time.
@@ -75,11 +76,6 @@ impl Listener {
     /// What computes.
     pub fn backend(&self) -> &str {
         self.pipeline.backend().unwrap()
-    }
-
-    /// The pipeline, for a look at how it fares.
-    pub fn pipeline(&mut self) -> &mut Pipeline {
-        &mut self.pipeline
     }
 
     /// Plays a recording and `tail_s` seconds of silence in a session of its own.
