@@ -23,6 +23,7 @@ enum Command {
     Prune(cli::prune::Arguments),
     Report(cli::report::Arguments),
     Bench(cli::bench::Arguments),
+    Energy(cli::energy::Arguments),
     #[command(hide = true)]
     Time(cli::time::Arguments),
 }
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Prune(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Bench(arguments) => arguments.run(),
+        Command::Energy(arguments) => arguments.run(),
         Command::Time(arguments) => arguments.run(),
     };
     match done {

@@ -137,7 +137,9 @@ pub const fn thresholds(settings: &Settings) -> Thresholds {
     }
 }
 
-const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
+/// The configured variant of the acoustic model, else the advised one.
+#[must_use]
+pub const fn precision(choice: PrecisionChoice, advised: Precision) -> Precision {
     match choice {
         PrecisionChoice::Auto => advised,
         PrecisionChoice::F32 => Precision::F32,

@@ -5,12 +5,12 @@ use crate::offload::{self, Placed};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vocar_hw::AcceleratorVerdict;
-use vocar_inference::{Bundle, BundleError, LoadError, Precision, Standing};
+use vocar_inference::{AcousticModel, Bundle, BundleError, LoadError, Precision, Standing};
 use vocar_speech::decoder::DecodingGraph;
 use vocar_speech::event::SpeechEvent;
 use vocar_speech::grammar::{GrammarError, WordGraph};
 use vocar_speech::lexicon::Lexicon;
-use vocar_speech::recogniser::{Mode, Recogniser, RecogniserConfig, RecogniserError};
+use vocar_speech::recogniser::{Mode, Recogniser, RecogniserConfig, RecogniserError, Work};
 use vocar_speech::resource::ResourceError;
 
 /// Why nothing can be heard. Each text names the file and the mend.
@@ -50,6 +50,8 @@ fn list(dirs: &[PathBuf]) -> String {
 pub struct Ears {
     recogniser: Recogniser,
     lexicon: Lexicon,
+    bundle: Bundle,
+    model: Arc<AcousticModel>,
     backend: String,
     /// The accelerator that is used, and what computes in its place when it fails.
     accelerator: Option<(Standing, String)>,
@@ -91,13 +93,15 @@ impl Ears {
             verdicts,
         } = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (lexicon, graph) = spelled?;
-        let backend = format!("{}-{}", model.engine(), model.precision());
-        let recogniser = Recogniser::new(&bundle, model, Arc::clone(&graph), &lexicon, config)?;
+        let (own, shown) = (Arc::clone(&model), Arc::clone(&graph));
+        let recogniser = Recogniser::new(&bundle, own, shown, &lexicon, config)?;
         Ok((
             Self {
                 recogniser,
                 lexicon,
-                backend,
+                bundle,
+                backend: backend(&model),
+                model,
                 accelerator: standing.map(|standing| (standing, processor)),
                 verdicts,
             },
@@ -132,6 +136,38 @@ impl Ears {
         Some(reason)
     }
 
+    /// Variant of the acoustic model, and output frames (30 ms) in a step of it.
+    pub fn variant(&self) -> (Precision, usize) {
+        (self.model.precision(), self.model.signature().chunk)
+    }
+
+    /// Takes another variant of the acoustic model from the next utterance on; of those the bundle lacks, the lightest
+    /// it has. What is being said is heard out with the present one. Variants are the processor's: an accelerator that is
+    /// used stays.
+    ///
+    /// # Errors
+    /// [`EarsError`] when it does not load; the present one stays.
+    pub fn take_variant(&mut self, wanted: Precision) -> Result<(), EarsError> {
+        // Until it has been told that it failed.
+        let accelerator = self.accelerator.as_ref();
+        let accelerated = accelerator.is_some_and(|(_, processor)| self.backend != *processor);
+        let precision = available(&self.bundle, wanted);
+        if accelerated || precision == self.model.precision() {
+            return Ok(());
+        }
+        let model = AcousticModel::load(&self.bundle, precision)?;
+        self.recogniser.set_model(&model)?;
+        self.backend = backend(&model);
+        self.model = model;
+        self.accelerator = None;
+        Ok(())
+    }
+
+    /// What each stage of the cascade has computed.
+    pub fn work(&self) -> Work {
+        self.recogniser.work()
+    }
+
     /// Spells a word graph in phones.
     ///
     /// # Errors
@@ -148,6 +184,11 @@ impl Ears {
     /// Whether speech is awaited and none has begun: the time to listen for other words.
     pub fn awaiting(&self) -> bool {
         self.recogniser.awaiting()
+    }
+
+    /// Whether anything is listened for.
+    pub fn listening(&self) -> bool {
+        self.recogniser.listening()
     }
 
     /// Another microphone heard the newest samples better: what begins is decoded from these instead.
@@ -184,6 +225,10 @@ impl Ears {
     pub fn cancel(&mut self) {
         self.recogniser.cancel();
     }
+}
+
+fn backend(model: &AcousticModel) -> String {
+    format!("{}-{}", model.engine(), model.precision())
 }
 
 /// A bundle need not hold every precision; what it has is better than nothing.

@@ -165,6 +165,7 @@ impl Microphone {
         let mut configs = plan.devices.iter().map(|(device, picks)| CaptureConfig {
             device: (device != "default").then(|| device.clone()),
             retry: Duration::from_secs_f64(audio.retry_s),
+            period: Duration::from_secs_f64(audio.period_ms / 1e3),
             picks: picks.clone(),
             ..CaptureConfig::default()
         });

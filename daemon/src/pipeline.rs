@@ -15,6 +15,7 @@ use crate::witness;
 use dialogue::Told;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use vocar_inference::Precision;
 use vocar_speech::cabin::Cabin;
 use vocar_speech::decoder::DecodingGraph;
 use vocar_speech::event::{Hypothesis, Recognition, SpeechEvent};
@@ -175,6 +176,37 @@ impl Pipeline {
     /// Why the accelerator is not used any more, once.
     pub fn fallen_back(&mut self) -> Option<String> {
         self.ears.as_mut()?.fallen_back()
+    }
+
+    /// Takes another variant of the acoustic model from the next utterance on.
+    ///
+    /// # Errors
+    /// [`EarsError`] when it does not load; the present one stays.
+    pub fn take_variant(&mut self, wanted: Precision) -> Result<(), EarsError> {
+        let ears = self.ears.as_mut();
+        ears.map_or(Ok(()), |ears| ears.take_variant(wanted))
+    }
+
+    /// Whether a voice is heard at present; in silence nothing but voice activity is computed.
+    #[must_use]
+    pub fn is_hearing(&self) -> bool {
+        self.ears
+            .as_ref()
+            .is_some_and(|ears| ears.listening() && !ears.awaiting())
+    }
+
+    /// Whether what is being said may be a command, rather than be looked through for a wake phrase.
+    #[must_use]
+    pub fn hears_command(&self) -> bool {
+        let called = self.session.mode != ListenMode::Wake;
+        self.is_hearing() && (called || self.session.woken || self.session.answering)
+    }
+
+    /// Whether a command is being said, is to follow its wake phrase, or is an answer that is waited for: what would be
+    /// lost if the session ended now.
+    #[must_use]
+    pub fn is_engaged(&self) -> bool {
+        self.is_hearing() || self.session.woken || self.session.answering
     }
 
     /// Understanding, to look at.

@@ -1,7 +1,7 @@
-//! On which processors a thread runs.
+//! On which processors a thread runs, and in which class.
 
 use std::io;
-use vocar_hw::CpuList;
+use vocar_hw::{CpuList, SchedulingClass};
 
 /// The processors that the service may use, as whoever started it decided.
 #[derive(Debug, Clone)]
@@ -28,6 +28,12 @@ impl Processors {
         Ok(Self { inherited })
     }
 
+    /// Their numbers.
+    #[cfg(test)]
+    pub const fn list(&self) -> &CpuList {
+        &self.inherited
+    }
+
     /// Runs the calling thread on those of `wanted` that may be used; on all of them when none of `wanted` may.
     ///
     /// # Errors
@@ -52,6 +58,24 @@ impl Processors {
     }
 }
 
+/// Schedules the calling thread in a class.
+///
+/// # Errors
+/// If the system refuses.
+pub fn schedule(class: SchedulingClass) -> io::Result<()> {
+    let policy = match class {
+        SchedulingClass::Normal => libc::SCHED_OTHER,
+        SchedulingClass::Batch => libc::SCHED_BATCH,
+    };
+    // SAFETY: all zeros is a value of these integers: priority 0, the only one that both classes have.
+    let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: the parameters are ours and only read; 0 is the calling thread.
+    match unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 const fn empty() -> libc::cpu_set_t {
     // SAFETY: the set is an array of integers, for which all zeros is a value: no processor.
     unsafe { std::mem::zeroed() }
@@ -60,6 +84,22 @@ const fn empty() -> libc::cpu_set_t {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_changes_its_class_and_back() {
+        std::thread::spawn(|| {
+            for (class, wanted) in [
+                (SchedulingClass::Batch, libc::SCHED_BATCH),
+                (SchedulingClass::Normal, libc::SCHED_OTHER),
+            ] {
+                schedule(class).unwrap();
+                // SAFETY: it takes and returns integers; 0 is the calling thread.
+                assert_eq!(unsafe { libc::sched_getscheduler(0) }, wanted);
+            }
+        })
+        .join()
+        .unwrap();
+    }
 
     #[test]
     fn a_thread_is_confined_and_released() {

@@ -7,7 +7,7 @@ use crate::hardware;
 use crate::logging::LevelHandle;
 use crate::notify;
 use crate::outlet::Outlet;
-use crate::power;
+use crate::power::{self, Neighbours, Told, Vehicle};
 use crate::status::{Board, OK};
 use crate::worker::Worker;
 use arc_swap::ArcSwap;
@@ -95,9 +95,14 @@ pub async fn run(
         board: Arc::clone(&board),
         settings: Arc::new(ArcSwap::from_pointee(settings)),
         peers: Arc::new(Peers::default()),
+        vehicle: Arc::new(Vehicle::default()),
     };
+    let neighbours = Neighbours::new(&address, Arc::clone(&board));
+    let told = neighbours.told(&object.vehicle);
+    let neighbours = tokio::spawn(neighbours.attend());
     let mut configuration = Configuration {
-        power: watch_power(&object),
+        power: watch_power(&object, &told),
+        told,
         layers,
         level,
         object: object.clone(),
@@ -126,6 +131,7 @@ pub async fn run(
     object.worker.shutdown();
     watchdog.abort();
     configuration.power.abort();
+    neighbours.abort();
     let joined = tokio::task::spawn_blocking(move || thread.join());
     if tokio::time::timeout(FAREWELL, joined).await.is_err() {
         tracing::warn!("the recognition thread does not end; leaving it behind");
@@ -204,18 +210,20 @@ async fn watchdog(board: Arc<Board>) {
 }
 
 /// Readings and power levels for the settings in force.
-fn watch_power(object: &VoiceAssistant) -> JoinHandle<()> {
+fn watch_power(object: &VoiceAssistant, told: &Told) -> JoinHandle<()> {
     let settings = object.settings.load().hardware.clone();
     tokio::spawn(power::watch(
         settings,
         Arc::clone(&object.board),
         object.worker.clone(),
+        told.clone(),
     ))
 }
 
 /// The configuration in force and how to replace it.
 struct Configuration {
     power: JoinHandle<()>,
+    told: Told,
     layers: Layers,
     level: LevelHandle,
     object: VoiceAssistant,
@@ -267,7 +275,7 @@ impl Configuration {
         self.object.settings.store(Arc::new(new));
         if other_machine {
             self.power.abort();
-            self.power = watch_power(&self.object);
+            self.power = watch_power(&self.object, &self.told);
         }
         Ok(note)
     }

@@ -15,6 +15,8 @@ pub struct Status {
     pub profile: String,
     /// Power level in force.
     pub power_level: String,
+    /// What the level means here, as an object.
+    pub power_plan: serde_json::Value,
     /// What computes the acoustic model, such as `fused-mixed`, or `tract-f32` for a network that is not wholly ours.
     pub backend: String,
     /// Enabled domains.
@@ -133,8 +135,14 @@ pub struct Counters {
     pub heartbeat: AtomicU64,
     /// Computing time spent on audio, microseconds.
     pub busy_us: AtomicU64,
-    /// Times that computing took longer than the audio it was for.
+    /// Times that computing took noticeably longer than the audio it was for.
     pub late: AtomicU64,
+    /// Steps of the acoustic network.
+    pub network_steps: AtomicU64,
+    /// Rows of its scores in which a wake phrase was looked for.
+    pub spotted_rows: AtomicU64,
+    /// Rows of its scores that the search for sentences took.
+    pub searched_rows: AtomicU64,
 }
 
 impl Counters {
@@ -156,6 +164,9 @@ impl Counters {
             ("dropped_events", read(&self.dropped_events)),
             ("busy_us", read(&self.busy_us)),
             ("late", read(&self.late)),
+            ("network_steps", read(&self.network_steps)),
+            ("spotted_rows", read(&self.spotted_rows)),
+            ("searched_rows", read(&self.searched_rows)),
         ])
     }
 }

@@ -25,9 +25,12 @@ fuzz_target!(|data: (u8, u8, Vec<u8>)| {
         base.sha256,
         sha256_hex(&weights)
     );
-    std::fs::write(FOLDER.path().join("adapter.toml"), manifest).expect("the manifest is written");
-    std::fs::write(FOLDER.path().join("adapter.safetensors"), weights).expect("the weights are written");
-    if let Err(error) = Adapter::load(FOLDER.path(), &BASE) {
+    // An adapter is refused at once when its folder has another name.
+    let dir = FOLDER.path().join("fuzz");
+    std::fs::create_dir_all(&dir).expect("a folder of the adapter's name");
+    std::fs::write(dir.join("adapter.toml"), manifest).expect("the manifest is written");
+    std::fs::write(dir.join("adapter.safetensors"), weights).expect("the weights are written");
+    if let Err(error) = Adapter::load(&dir, &BASE) {
         assert!(!error.to_string().is_empty());
     }
 });

@@ -6,6 +6,7 @@ use crate::accelerator::AcceleratorVerdict;
 use crate::cpu::Arch;
 use crate::cpulist::CpuList;
 use crate::machine::Machine;
+use crate::power::Level;
 use crate::precision::Precision;
 use crate::profile::{Profile, Scheduling};
 use crate::thermal::ThermalLimits;
@@ -29,6 +30,14 @@ pub struct Choice {
     pub thermal_zones: Vec<String>,
     /// Every accelerator of the profile, in order of preference.
     pub accelerators: Vec<AcceleratorVerdict>,
+}
+
+impl Choice {
+    /// The variant of the acoustic model for a level.
+    pub fn variant(&self, level: Level) -> Precision {
+        let other = self.profile.variants.get(&level);
+        other.copied().unwrap_or(self.precision)
+    }
 }
 
 /// Chooses among the built-in profiles.

@@ -25,6 +25,11 @@ impl CpuList {
         self.0.len()
     }
 
+    /// Whether it is among them.
+    pub fn contains(&self, cpu: usize) -> bool {
+        self.0.contains(&cpu)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -8,6 +8,7 @@ mod accelerator;
 mod choice;
 mod cpu;
 mod cpulist;
+mod energy;
 mod explain;
 mod machine;
 pub mod power;
@@ -21,13 +22,17 @@ pub use accelerator::AcceleratorVerdict;
 pub use choice::{Choice, choose, choose_among};
 pub use cpu::{Arch, Cluster, Core, X86Id};
 pub use cpulist::CpuList;
+pub use energy::{ClusterTimes, EnergySensors};
 pub use explain::explain;
 pub use machine::{Dmi, Machine, Soc};
-pub use power::{Level, Plan, Supply};
+pub use power::{Level, Plan, PowerLimits, SchedulingClass};
 pub use precision::Precision;
 pub use profile::{
     AcceleratorSpec, ClusterSpec, MatchRules, PrecisionRule, Profile, ProfileError, ProviderSpec,
     Scheduling, ThermalSpec,
 };
-pub use readings::{Readings, Sampler};
+pub use readings::{
+    CoreReading, LowVoltageState, NoVehicleValue, Pressure, Readings, Sampler, Supply, SystemState,
+    VehicleState, trace,
+};
 pub use thermal::{ThermalLimits, ThermalZone};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cpu::Arch;
 use crate::cpulist::CpuList;
+use crate::power::{Level, PowerLimits};
 use crate::precision::Precision;
 use crate::thermal::ThermalLimits;
 
@@ -38,6 +39,13 @@ pub struct Profile {
     pub accelerators: Vec<AcceleratorSpec>,
     /// Temperatures.
     pub thermal: ThermalSpec,
+    /// Other limits of the power policy.
+    #[serde(default)]
+    pub power: PowerLimits,
+    /// Levels that take another variant of the model than the rules of [`Profile::precision`]. None of the built-in
+    /// profiles has any: the variant that the rules name is the lightest and the fastest of the shipped bundle.
+    #[serde(default)]
+    pub variants: BTreeMap<Level, Precision>,
 }
 
 /// How to recognise a SoC; one rule that fits is enough.
@@ -275,6 +283,9 @@ impl Profile {
                 ),
             ));
         }
+        if let Some(problem) = self.power.nonsense() {
+            return Some(problem);
+        }
         let ordered = passive_c > 0.0 && passive_c < critical_c && critical_c <= 150.0;
         (!ordered).then(|| ("thermal", format!("has passive {passive_c} and critical {critical_c} °C, not 0 < passive < critical <= 150")))
     }
@@ -358,6 +369,12 @@ mod tests {
         );
         let hot = fault(sound.replace("critical_c = ", "critical_c = 9"));
         assert!(hot.contains("`thermal`"), "{hot}");
+        let busy = fault(format!("{sound}[power]\nbusy = 1.5\n"));
+        assert!(busy.contains("`power.busy`"), "{busy}");
+        let battery = fault(format!(
+            "{sound}[power]\nbattery = {{ saver = 5, critical = 10 }}\n"
+        ));
+        assert!(battery.contains("`power.battery`"), "{battery}");
         let needy = fault(sound.replace("take =", "needs_any = [\"sve\"]\ntake ="));
         assert!(needy.contains("`precision`"), "{needy}");
     }

@@ -366,7 +366,8 @@ fn each_seat_is_read_with_its_own_adapter() {
     let mut said = |seat: &str, named: &[String]| {
         pipeline.begin(1, seat, ListenMode::PushToTalk).unwrap();
         pipeline.read_with(named);
-        let readings = pipeline.interpret(SAID, false, &mut |_| {});
+        let commands = pipeline.interpret(SAID, None, false, &mut |_| {});
+        let readings = commands.into_iter().next()?;
         readings.into_iter().next().map(|intent| intent.name)
     };
     for _ in 0..3 {

@@ -33,12 +33,24 @@ fn unit(name: &str) -> PathBuf {
 fn installed(name: &str) -> (TempDir, PathBuf) {
     let dir = TempDir::new().unwrap();
     let text = std::fs::read_to_string(unit(name)).unwrap();
+    let program = if name == "vocar-kuksa.service" {
+        "/usr/lib/vocar/vocar_kuksa.py"
+    } else {
+        "/usr/bin/vocard"
+    };
     assert!(
-        text.contains("ExecStart=/usr/bin/vocard"),
+        text.contains(&format!("ExecStart={program}")),
         "{name} starts something else"
     );
     let path = dir.path().join(name);
-    std::fs::write(&path, text.replace("/usr/bin/vocard", "/bin/true")).unwrap();
+    let mut text = text.replace(program, "/bin/true");
+    if program != "/usr/bin/vocard" {
+        let service = std::fs::read_to_string(unit("vocard.service")).unwrap();
+        let service = service.replace("/usr/bin/vocard", "/bin/true");
+        std::fs::write(dir.path().join("vocard.service"), service).unwrap();
+        text = text.replace("--databroker 127.0.0.1:55555", "");
+    }
+    std::fs::write(&path, text).unwrap();
     (dir, path)
 }
 
@@ -54,6 +66,7 @@ fn text(output: &Output) -> String {
 fn units_verify_in_silence() {
     for (name, scope) in [
         ("vocard.service", "--system"),
+        ("vocar-kuksa.service", "--system"),
         ("vocard-user.service", "--user"),
     ] {
         let (_dir, path) = installed(name);

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod calibrate;
+pub mod energy;
 pub mod factorise;
 pub mod plan;
 pub mod prune;

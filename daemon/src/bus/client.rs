@@ -46,6 +46,9 @@ pub trait VoiceAssistant1 {
     /// Asks for no more transcripts.
     fn unsubscribe(&self) -> zbus::Result<()>;
 
+    /// Tells what the vehicle says of its power, by VSS path, for as long as the caller stays on the bus.
+    fn set_vehicle_state(&self, state: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
+
     /// A command.
     #[zbus(signal)]
     fn intent_recognized(
@@ -89,6 +92,9 @@ pub trait VoiceAssistant1 {
     /// Power level in force.
     #[zbus(property)]
     fn power_level(&self) -> zbus::Result<String>;
+    /// What the power level means here.
+    #[zbus(property)]
+    fn power_plan(&self) -> zbus::Result<Dict>;
     /// What computes the acoustic model.
     #[zbus(property)]
     fn backend(&self) -> zbus::Result<String>;

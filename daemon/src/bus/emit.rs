@@ -152,6 +152,9 @@ pub async fn changes(
     if old.power_level != new.power_level {
         object.power_level_changed(emitter).await?;
     }
+    if old.power_plan != new.power_plan {
+        object.power_plan_changed(emitter).await?;
+    }
     if old.backend != new.backend {
         object.backend_changed(emitter).await?;
     }

@@ -6,6 +6,7 @@ use super::peers::Peers;
 use super::wire::{self, Dict};
 use crate::config::Settings;
 use crate::handle::Handle;
+use crate::power::Vehicle;
 use crate::status::Board;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use vocar_nlu::EntityValue;
 use zbus::message::Header;
+use zbus::names::OwnedUniqueName;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedVariant, interface};
 
@@ -32,6 +34,8 @@ pub struct VoiceAssistant {
     pub settings: Arc<ArcSwap<Settings>>,
     /// Who gets transcripts.
     pub peers: Arc<Peers>,
+    /// What the vehicle says of its power.
+    pub vehicle: Arc<Vehicle>,
 }
 
 #[interface(name = "org.vocar.VoiceAssistant1", introspection_docs = false)]
@@ -145,6 +149,27 @@ impl VoiceAssistant {
         Ok(())
     }
 
+    async fn set_vehicle_state(
+        &self,
+        state: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        let state = options::vehicle(&state, self.vehicle.state())?;
+        let sender = header.sender();
+        let peer = sender.ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
+        let peer = OwnedUniqueName::from(peer.to_owned());
+        if self.vehicle.set(state, &peer) {
+            let (vehicle, connection) = (Arc::clone(&self.vehicle), connection.clone());
+            tokio::spawn(async move {
+                if let Err(error) = vehicle.outlast(&connection, peer).await {
+                    tracing::debug!("watching who told of the vehicle: {error}");
+                }
+            });
+        }
+        Ok(())
+    }
+
     #[zbus(property)]
     async fn state(&self) -> String {
         self.board.read().state.name().to_owned()
@@ -158,6 +183,11 @@ impl VoiceAssistant {
     #[zbus(property)]
     async fn power_level(&self) -> String {
         self.board.read().power_level
+    }
+
+    #[zbus(property)]
+    async fn power_plan(&self) -> Dict {
+        wire::dict(&self.board.read().power_plan)
     }
 
     #[zbus(property)]

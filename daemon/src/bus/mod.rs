@@ -103,6 +103,7 @@ impl Link {
                     let end = self.attend(&connection).await;
                     self.up.send_replace(false);
                     self.object.peers.clear();
+                    self.object.vehicle.forget(None);
                     if self.events.is_closed() {
                         return;
                     }

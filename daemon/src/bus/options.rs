@@ -5,6 +5,7 @@ use crate::command::{InterpretOptions, ListenOptions};
 use crate::config::{Adapters, Listen};
 use std::collections::HashMap;
 use std::time::Duration;
+use vocar_hw::VehicleState;
 use vocar_nlu::adapter::LoadOptions;
 use zbus::{OwnedVariant, Variant};
 
@@ -101,6 +102,51 @@ fn texts(name: &str, value: &OwnedVariant) -> Result<Vec<String>, Error> {
     }
 }
 
+/// `SetVehicleState`: VSS paths with their values; what is not named stays as `before`.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] names the path.
+pub fn vehicle(options: &Options, before: VehicleState) -> Result<VehicleState, Error> {
+    let mut state = before;
+    for (path, value) in options {
+        match path.as_str() {
+            VehicleState::LOW_VOLTAGE => {
+                let said = text(path, value)?.parse();
+                state.low_voltage = Some(said.map_err(refused)?);
+            }
+            VehicleState::OPTIMISE => state.set_optimise(natural(path, value)?).map_err(refused)?,
+            _ => {
+                let known = format!(
+                    "\"{}\" and \"{}\"",
+                    VehicleState::LOW_VOLTAGE,
+                    VehicleState::OPTIMISE
+                );
+                return Err(unknown(path, &known));
+            }
+        }
+    }
+    Ok(state)
+}
+
+fn refused(error: vocar_hw::NoVehicleValue) -> Error {
+    Error::InvalidArgument(error.to_string())
+}
+
+/// Bridges differ in the width of their numbers.
+fn natural(name: &str, value: &OwnedVariant) -> Result<u64, Error> {
+    let number = match **value {
+        Variant::U8(number) => Some(number.into()),
+        Variant::U16(number) => Some(number.into()),
+        Variant::U32(number) => Some(number.into()),
+        Variant::U64(number) => Some(number),
+        Variant::I16(number) => number.try_into().ok(),
+        Variant::I32(number) => number.try_into().ok(),
+        Variant::I64(number) => number.try_into().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| wrong(name, value, "a number from 0 to 10 (y)"))
+}
+
 fn text<'a>(name: &str, value: &'a OwnedVariant) -> Result<&'a str, Error> {
     match &**value {
         Variant::Str(text) if !text.is_empty() => Ok(text.as_str()),
@@ -153,6 +199,37 @@ mod tests {
         assert_eq!(chosen.mode, ListenMode::OpenMic);
         assert_eq!(chosen.timeout, Duration::from_millis(2500));
         assert_eq!(chosen.zone.as_deref(), Some("rear_left"));
+    }
+
+    #[test]
+    fn the_vehicle_is_taken_at_its_word_or_told_what_is_wrong() {
+        let before = VehicleState::default();
+        let ignition =
+            |state: &'static str| options(vec![(VehicleState::LOW_VOLTAGE, state.into())]);
+        let level = |value: Variant<'static>| options(vec![(VehicleState::OPTIMISE, value)]);
+        let first = vehicle(&ignition("ACC"), before).unwrap();
+        assert_eq!(first.low_voltage, Some(vocar_hw::LowVoltageState::Acc));
+        for value in [Variant::from(7_u8), 7_i32.into(), 7_u64.into()] {
+            let both = vehicle(&level(value), first).unwrap();
+            assert_eq!(
+                (both.low_voltage, both.optimise),
+                (first.low_voltage, Some(7))
+            );
+        }
+        for wrong in [
+            ignition("acc"),
+            ignition(""),
+            level(11_u8.into()),
+            level((-1_i16).into()),
+            level("7".into()),
+            options(vec![("Vehicle.Speed", 7.0.into())]),
+        ] {
+            let path = wrong.keys().next().unwrap().clone();
+            match vehicle(&wrong, before) {
+                Err(Error::InvalidArgument(text)) => assert!(text.contains(&path), "{text}"),
+                other => panic!("{path}: {other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use super::cabin::Channels;
 use super::decision::Decisions;
+use super::energy::Meter;
 use super::manifest::{self, Question, Row, normal};
 use super::report::{Outcome, Report};
 use super::{Code, Common, Failure, Sayable, local, mode, reading, show};
-use crate::config::ListenMode;
+use crate::config::{ListenMode, Settings};
 use crate::event::{Event, EventKind, Latency, SAMPLE_RATE, seconds};
+use crate::hardware;
 use crate::pipeline::Pipeline;
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -48,6 +50,11 @@ pub struct Arguments {
     /// share with the right intent, with all slots right besides, refused, and the time a text takes.
     #[arg(long)]
     nlu: bool,
+    /// Measure what the run costs, too: `cpu_seconds` by cluster of the hardware profile, `cpu_share` (processor seconds
+    /// for a second of audio), `wakeups`, and `joules`, which come from RAPL or a hwmon sensor where there is one, else
+    /// from the profile's figures: `joules_from` says which.
+    #[arg(long)]
+    energy: bool,
     #[command(flatten)]
     channels: Channels,
     #[command(flatten)]
@@ -72,6 +79,7 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     let mut pipeline = local::pipeline(&settings, &arguments.sayable)?;
     let meaningless = arguments.sayable.sentences.is_some();
     let mut report = Report::default();
+    let meter = arguments.energy.then(|| meter(&settings)).transpose()?;
     for (session, row) in (1..).zip(&rows) {
         pipeline.set_cabin(arguments.channels.cabin(&settings)?);
         let (outcome, computing) = listen(&mut pipeline, row, session, arguments)?;
@@ -82,13 +90,22 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     let (cpu, rss) = cost();
-    let sums = report.to_json(cpu, rss);
+    let mut sums = report.to_json(cpu, rss);
+    if let Some(meter) = meter {
+        sums["energy"] = meter.stop(sums["audio_seconds"].as_f64().unwrap_or(0.0));
+    }
     if common.json {
         tell!("{sums}");
     } else {
         show::table(&sums);
     }
     Ok(())
+}
+
+fn meter(settings: &Settings) -> Result<Meter, Failure> {
+    let choice = hardware::choose(&settings.hardware);
+    Meter::start(&choice, &settings.hardware.sysroot)
+        .map_err(|error| Failure::new(Code::Input, format!("a thread to measure with: {error}")))
 }
 
 fn line(row: &Row, outcome: &Outcome, right: bool) -> Value {

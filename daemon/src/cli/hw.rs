@@ -5,7 +5,8 @@ use crate::ears::{available, find_bundle};
 use crate::{hardware, offload};
 use clap::Args;
 use std::path::PathBuf;
-use vocar_hw::explain;
+use std::time::{Duration, Instant};
+use vocar_hw::{Choice, Sampler, explain, trace};
 use vocar_inference::Bundle;
 
 /// Options of `hw`.
@@ -17,6 +18,26 @@ pub struct Arguments {
     /// Run the network on each accelerator that is there and print which nodes ran where and how long.
     #[arg(long)]
     parts: bool,
+    /// Print what the power policy reads, a line every three seconds for so many seconds: a trace to try the policy on.
+    #[arg(long, value_name = "SECONDS")]
+    record: Option<u64>,
+}
+
+/// Time between two readings, as the service takes them.
+const PERIOD: Duration = Duration::from_secs(3);
+
+fn record(choice: &Choice, sysroot: &std::path::Path, seconds: u64) {
+    let mut sampler = Sampler::new(sysroot, choice);
+    let begin = Instant::now();
+    tell!("{}", trace::HEADER);
+    loop {
+        let at = begin.elapsed();
+        tell!("{}", trace::line(at, &sampler.read()));
+        if at + PERIOD > Duration::from_secs(seconds) {
+            return;
+        }
+        std::thread::sleep(PERIOD);
+    }
 }
 
 /// Explains the choice.
@@ -37,6 +58,10 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::new(Code::Input, text));
     }
     let mut choice = hardware::choose(&settings.hardware);
+    if let Some(seconds) = arguments.record {
+        record(&choice, sysroot, seconds);
+        return Ok(());
+    }
     let mut parts = Vec::new();
     if choice.accelerators.iter().any(|verdict| verdict.present) {
         let failed = |error: String| Failure::new(Code::Bundle, error);

@@ -10,6 +10,7 @@ mod cabin;
 mod decision;
 mod doctor;
 mod domain;
+mod energy;
 mod eval;
 mod failure;
 mod hw;
@@ -117,7 +118,7 @@ enum Command {
     /// the words of rejected rows as deletions. `false_intents` and `false_intents_per_hour` are about the other rows.
     /// `latency_ms` is from the end of the last word to the intent or, with --sentences, to the transcript; `rtf` is
     /// computing time for a second of audio. `zone_right` is the share of the rows with a column zone whose last result
-    /// names that zone.
+    /// names that zone. `--energy` adds `energy`: see there.
     Eval(eval::Arguments),
     /// Listen through the service once and print what it understands.
     Listen(listen::Arguments),

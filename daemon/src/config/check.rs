@@ -43,6 +43,7 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
     within("dialogue.follow_s", dialogue.follow_s, 0.0, 300.0)?;
     within("dialogue.keep_minutes", dialogue.keep_minutes, 0.0, 60.0)?;
     within("audio.retry_s", settings.audio.retry_s, 0.1, 60.0)?;
+    within("audio.period_ms", settings.audio.period_ms, 5.0, 500.0)?;
     named(
         "audio.device",
         &settings.audio.device,

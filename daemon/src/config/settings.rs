@@ -126,6 +126,8 @@ pub struct Audio {
     pub zone: String,
     /// Seconds between two attempts to open a microphone that vanished.
     pub retry_s: f64,
+    /// Milliseconds (5 to 500) of sound that the device gathers before it hands it over.
+    pub period_ms: f64,
     /// Microphones before several seats; none: `device` is the only one, heard as the mean of its channels.
     pub microphones: Vec<SeatMicrophone>,
     /// What the car plays.
@@ -185,6 +187,7 @@ impl Default for Audio {
             device: "default".into(),
             zone: "driver".into(),
             retry_s: 2.0,
+            period_ms: 30.0,
             microphones: Vec::new(),
             reference: Reference::default(),
         }

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use vocar_hw::Choice;
 use vocar_nlu::{AdapterStore, Encoder, EntityValue};
 use vocar_speech::cabin::Cabin;
+use vocar_speech::recogniser::Work;
 
 /// How long the thread sleeps without a session; the watchdog's heartbeat is this slow.
 const IDLE: Duration = Duration::from_millis(500);
@@ -121,7 +122,11 @@ struct Shift {
     entities: BTreeMap<String, Vec<EntityValue>>,
     microphone: Option<Microphone>,
     open: Option<Open>,
+    /// The power level forbids the session, but something is being said: when it ends at the latest, if ever.
+    leaving: Option<Option<Instant>>,
     last_id: u64,
+    /// Of the pipeline, as far as it is counted on the board.
+    work: Work,
     /// Until when time without a session has been counted.
     rested: Instant,
 }
@@ -139,7 +144,7 @@ impl Shift {
         let adapters = adapters::furnish(&mut mind, encoder, &settings, &outlet);
         let power = Power::new(&settings.hardware, choice);
         let mut pipeline = pipeline(mind, &settings);
-        let advised = power.choice().precision;
+        let advised = power.plan().precision;
         match assembly::ears(&settings, &pipeline.words(), advised) {
             Ok(ears) => {
                 pipeline.set_ears(Some(ears));
@@ -158,7 +163,9 @@ impl Shift {
             entities,
             microphone: None,
             open: None,
+            leaving: None,
             last_id: 0,
+            work: Work::default(),
             rested: Instant::now(),
         };
         shift.publish();
@@ -172,10 +179,10 @@ impl Shift {
     /// One turn: a command if there is one, then some sound. False at the end.
     fn turn(&mut self, commands: &Receiver<Command>) -> bool {
         Counters::add(&self.outlet.board().counters.heartbeat, 1);
-        let patience = if self.open.is_some() {
-            Duration::ZERO
-        } else {
-            IDLE
+        let patience = match &self.open {
+            None => IDLE,
+            Some(_) if self.rests() => self.power.rest(),
+            Some(_) => Duration::ZERO,
         };
         match commands.recv_timeout(patience) {
             Ok(Command::Shutdown) | Err(RecvTimeoutError::Disconnected) => return false,
@@ -185,12 +192,19 @@ impl Shift {
         let rested = std::mem::replace(&mut self.rested, Instant::now());
         if self.open.is_some() {
             self.listen();
+            self.let_go();
         } else {
             self.rest(rested.elapsed());
         }
         self.mind_the_accelerator();
+        self.power.work(self.pipeline.hears_command());
         self.show();
         true
+    }
+
+    /// Whether sound may gather: nobody speaks, and the microphone is there.
+    fn rests(&self) -> bool {
+        self.microphone.is_some() && !self.pipeline.is_hearing()
     }
 
     fn obey(&mut self, command: Command) {

@@ -1,13 +1,17 @@
 //! Sessions: when they begin, when they end, and which may be.
 
 use super::{Open, Shift};
+use crate::assembly;
 use crate::command::{ListenOptions, Refusal};
 use crate::config::ListenMode;
 use crate::event::{Event, EventKind, SAMPLE_RATE};
 use crate::microphone::Microphone;
 use crate::status::{Counters, OK};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vocar_hw::Level;
+
+/// How long what is being said may go on when everything shall pause: logind waits 5 s.
+const LAST_WORDS: Duration = Duration::from_millis(3500);
 
 /// How long a microphone may take to open before a session begins without waiting for it.
 const OPENING: Duration = Duration::from_millis(500);
@@ -150,6 +154,7 @@ impl Shift {
 
     /// Ends the session; without another one the microphone is closed too: nobody listens unasked.
     pub(super) fn close(&mut self) {
+        self.leaving = None;
         self.leave();
         self.stand();
         if self.open.is_none() {
@@ -170,8 +175,7 @@ impl Shift {
 
     /// Another power level: sessions that it does not allow end, standing ones that it allows again begin.
     pub(super) fn restrain(&mut self, level: Level, why: String) {
-        let chosen = self.settings.hardware.power_level.fixed().is_some();
-        if !chosen && level != self.power.level() {
+        if level != self.power.level() {
             self.power.enter(level, why);
             self.power_changed();
         }
@@ -184,13 +188,45 @@ impl Shift {
             level: self.power.level().to_string(),
             reason: self.power.why().to_owned(),
         });
-        let forbidden = |open: &Open| self.power.allows(open.mode).is_err();
-        if self.open.as_ref().is_some_and(forbidden) {
-            self.pipeline.cancel();
-            self.close();
+        self.refit();
+        self.leaving = None;
+        if self.is_forbidden() {
+            let paused = self.power.level() == Level::Paused;
+            self.leaving = Some(paused.then(|| Instant::now() + LAST_WORDS));
+            self.let_go();
         } else {
             self.stand();
         }
+    }
+
+    fn is_forbidden(&self) -> bool {
+        let forbidden = |open: &Open| self.power.allows(open.mode).is_err();
+        self.open.as_ref().is_some_and(forbidden)
+    }
+
+    /// Ends a session that the power level forbids, once nothing is being said; what is being said at the last moment
+    /// is taken as complete.
+    pub(super) fn let_go(&mut self) {
+        let Some(latest) = self.leaving else { return };
+        if self.open.is_none() {
+            self.leaving = None;
+        } else if !self.pipeline.is_engaged() {
+            self.pipeline.cancel();
+            self.close();
+        } else if latest.is_some_and(|latest| Instant::now() >= latest) {
+            self.finish();
+        }
+    }
+
+    /// Takes the variant of the acoustic model that the plan wants, from the next utterance on.
+    fn refit(&mut self) {
+        let wanted =
+            assembly::precision(self.settings.model.precision, self.power.plan().precision);
+        match self.pipeline.take_variant(wanted) {
+            Ok(()) => self.publish(),
+            Err(error) => self.outlet.fault("model", &error.to_string()),
+        }
+        self.show_power();
     }
 
     /// Puts the level on the board.
@@ -198,7 +234,12 @@ impl Shift {
         let board = self.outlet.board();
         board.health("power", &self.power.health());
         let level = self.power.level().to_string();
-        board.change(|status| status.power_level = level);
+        let ears = self.pipeline.ears();
+        let plan = self.power.report(ears.map(crate::ears::Ears::variant));
+        board.change(|status| {
+            status.power_level = level;
+            status.power_plan = plan;
+        });
     }
 
     /// An event that belongs to no session.

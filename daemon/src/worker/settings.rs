@@ -97,7 +97,8 @@ impl Shift {
         let adapters = adapters::furnish(&mut mind, encoder, &settings, &self.outlet);
         let choice = hardware::choose(&settings.hardware);
         let mut pipeline = pipeline(mind, &settings);
-        let ears = assembly::ears(&settings, &pipeline.words(), choice.precision);
+        let advised = choice.variant(self.power.level());
+        let ears = assembly::ears(&settings, &pipeline.words(), advised);
         match ears {
             Ok(ears) => {
                 pipeline.set_ears(Some(ears));
@@ -114,15 +115,19 @@ impl Shift {
         pipeline.set_cabin(cabin(&settings, &self.outlet));
         self.outlet.board().health("domains", OK);
         self.pipeline = pipeline;
+        self.work = vocar_speech::recogniser::Work::default();
         let old = std::mem::replace(&mut self.adapters, adapters);
         self.carry_over(old);
         self.open = None;
+        self.leaving = None;
         let other_machine = settings.hardware != self.settings.hardware;
         self.settings = settings;
         self.publish();
         self.show_accelerators();
         if other_machine {
             self.move_to(choice);
+        } else {
+            self.show_power();
         }
         self.stand();
         Ok(())

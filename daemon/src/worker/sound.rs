@@ -7,6 +7,10 @@ use crate::microphone::{Change, Microphone};
 use crate::status::{Counters, OK};
 use std::time::{Duration, Instant};
 
+/// Computing that takes less than half a step of the network is not late, however short the piece of sound: nobody
+/// notices, and the next piece is there to catch up in.
+const UNNOTICED: f64 = 0.12;
+
 /// How long it waits for sound within a session; commands wait as long.
 const PATIENCE: Duration = Duration::from_millis(30);
 
@@ -99,10 +103,11 @@ impl Shift {
             &counters.busy_us,
             u64::try_from(spent.as_micros()).unwrap_or(u64::MAX),
         );
-        if spent.as_secs_f64() > seconds(length) {
+        if spent.as_secs_f64() > seconds(length).max(UNNOTICED) {
             Counters::add(&counters.late, 1);
         }
         Counters::add(&counters.samples, length);
+        self.count_work();
         self.follow(events);
         if let Err(error) = result {
             self.outlet.fault("recogniser", &error.to_string());
@@ -116,6 +121,21 @@ impl Shift {
             }
         }
         self.close_if_done();
+    }
+
+    /// Adds to the counters what each stage of the cascade has computed since the last time.
+    fn count_work(&mut self) {
+        let work = self.pipeline.ears().map(crate::ears::Ears::work);
+        let work = work.unwrap_or_default();
+        let counters = &self.outlet.board().counters;
+        for (counter, now, before) in [
+            (&counters.network_steps, work.steps, self.work.steps),
+            (&counters.spotted_rows, work.spotted, self.work.spotted),
+            (&counters.searched_rows, work.searched, self.work.searched),
+        ] {
+            Counters::add(counter, now.saturating_sub(before));
+        }
+        self.work = work;
     }
 
     /// Passes events on and learns from them how the session goes.

@@ -254,7 +254,7 @@ fn write_row(format: Format, row: &[f32], written: &mut [u8], integer: impl Fn(f
 /// The nearest integer, ties to even, of a value from -127 to 127. Adding one and a half times 2^23 leaves it in the low
 /// bits, which vectorises where a conversion that must saturate does not.
 #[inline(always)]
-fn rounded(value: f32) -> i32 {
+pub(super) fn rounded(value: f32) -> i32 {
     const MAGIC: f32 = 12_582_912.0;
     (value + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32
 }

@@ -1,5 +1,6 @@
 //! Weights of a layer, int8, one scale for each output channel.
 
+use super::rows::rounded;
 use super::{Block, CHANNELS, QUAD};
 
 /// Int8 weights of a layer `[inputs, outputs]`, symmetric, one scale an output channel, packed for the kernels.
@@ -33,7 +34,7 @@ impl Int8Weights {
     }
 
     fn packed(
-        integers: impl ExactSizeIterator<Item = i8>,
+        mut integers: impl ExactSizeIterator<Item = i8>,
         inputs: usize,
         mut scales: Vec<f32>,
     ) -> Int8Weights {
@@ -42,11 +43,13 @@ impl Int8Weights {
         let (panels, quads) = (outputs.div_ceil(CHANNELS), inputs.div_ceil(QUAD));
         let mut blocks = vec![Block([0; CHANNELS * QUAD]); panels * quads];
         let mut offsets = vec![0; panels * CHANNELS];
-        for (n, value) in integers.enumerate() {
-            let (input, output) = (n / outputs, n % outputs);
-            let block = &mut blocks[output / CHANNELS * quads + input / QUAD];
-            block.0[output % CHANNELS * QUAD + input % QUAD] = value;
-            offsets[output] += 128 * i32::from(value);
+        for input in 0..inputs {
+            let (quad, lane) = (input / QUAD, input % QUAD);
+            for (output, value) in integers.by_ref().take(outputs).enumerate() {
+                let block = &mut blocks[output / CHANNELS * quads + quad];
+                block.0[output % CHANNELS * QUAD + lane] = value;
+                offsets[output] += 128 * i32::from(value);
+            }
         }
         scales.resize(panels * CHANNELS, 0.0);
         Int8Weights {
@@ -71,17 +74,16 @@ impl Int8Weights {
             }
         }
         let scales: Vec<f32> = highest.iter().map(|&highest| highest / 127.0).collect();
-        let integers: Vec<i8> = weight
-            .chunks(outputs)
-            .flat_map(|row| row.iter().zip(&scales))
-            .map(|(&value, &scale)| {
-                if scale > 0.0 {
-                    (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8
-                } else {
-                    0
-                }
-            })
-            .collect();
+        // A channel of zeros stays one.
+        let sound = |&scale: &f32| if scale > 0.0 { scale } else { 1.0 };
+        let divisors: Vec<f32> = scales.iter().map(sound).collect();
+        let mut integers = vec![0i8; weight.len()];
+        for (row, integers) in weight.chunks(outputs).zip(integers.chunks_mut(outputs)) {
+            let values = row.iter().zip(&divisors);
+            for (integer, (value, divisor)) in integers.iter_mut().zip(values) {
+                *integer = rounded(value / divisor).clamp(-127, 127) as i8;
+            }
+        }
         Int8Weights::from_integers(&integers, inputs, scales)
     }
 

@@ -13,6 +13,7 @@
 //! | `lora.LAYER.a`, `lora.LAYER.b` | `[rank, inputs]`, `[outputs, rank]` | the layer called so in the base's ONNX file, whose output gets alpha / rank · b a x; any subset of the layers |
 //! | `intents.weight`, `intents.bias` | `[intents, dim]`, `[intents]` | over the state of the sentence |
 //! | `tags.weight`, `tags.bias` | `[tags, dim]`, `[tags]` | over the state of each word |
+//! | `steps` | `[tags + 1, tags]` | scores from tag to tag, the last row for the first word; may be absent |
 //!
 //! with the remarks `intents` and `tags` (names, one a line; the first intent is `none`; tags are `O`, `B-slot`, `I-slot`), and
 //! `slope`, `offset` and `threshold` of the curve that makes probabilities of scores, as in the heads of the base.
@@ -40,7 +41,7 @@ pub use write::{Weights, write};
 
 /// Tensors of additions to a layer are called after it, behind this.
 const LAYER: &str = "lora.";
-/// The tensors of the heads.
+/// The tensors of the heads; there may be no `steps`.
 const HEADS: [&str; 5] = [
     "intents.weight",
     "intents.bias",

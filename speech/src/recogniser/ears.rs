@@ -28,6 +28,8 @@ pub(super) struct Ears {
     gain: f32,
     scaled: Vec<f32>,
     pub times: StageTimes,
+    /// Steps of utterances before the present one.
+    steps_before: u64,
 }
 
 impl Ears {
@@ -47,6 +49,7 @@ impl Ears {
             gain: 1.0,
             scaled: Vec::with_capacity(1024),
             times: StageTimes::default(),
+            steps_before: 0,
         })
     }
 
@@ -58,7 +61,13 @@ impl Ears {
         self.features.clear();
         self.stepped = 0;
         self.given = 0;
+        self.steps_before = self.stepped_in_all();
         self.times = StageTimes::default();
+    }
+
+    /// Steps of the network since these ears were made.
+    pub fn stepped_in_all(&self) -> u64 {
+        self.steps_before + u64::from(self.times.steps)
     }
 
     /// The voice has become louder than it began: from here on no more gain than this.

@@ -10,11 +10,12 @@ mod recent;
 #[cfg(test)]
 mod tests;
 mod utterance;
+mod work;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use vocar_inference::{AcousticModel, Bundle, EngineError};
+use vocar_inference::{AcousticModel, Bundle, EngineError, Features};
 
 use crate::decoder::{Background, ConfidenceScale, Decoder, DecoderConfig, DecodingGraph};
 use crate::endpoint::{EndReason, EndpointConfig};
@@ -28,6 +29,8 @@ use ears::Ears;
 use loudness::Loudness;
 use recent::Recent;
 use utterance::{Outcome, Phase, Utterance};
+
+pub use work::Work;
 
 /// Samples a millisecond.
 const MS: u64 = 16;
@@ -125,6 +128,9 @@ pub struct Recogniser {
     loudness: Loudness,
     recent: Recent,
     ears: Ears,
+    /// Ears with another network, to be put in place before the next utterance.
+    next_ears: Option<Ears>,
+    features: Features,
     decoder: Decoder,
     spotter: WakeSpotter,
     /// Samples in an acoustic frame.
@@ -136,6 +142,8 @@ pub struct Recogniser {
     /// No utterance begins before this sample: what lies before was recognised already.
     not_before: u64,
     rows: Vec<f32>,
+    /// Of the ears, counted by themselves, there are only the steps of those that went.
+    work: Work,
 }
 
 impl Recogniser {
@@ -174,6 +182,8 @@ impl Recogniser {
                 (u64::from(config.pre_roll_ms.min(2000)) * MS) as usize + 64 * BLOCK,
             ),
             ears: Ears::new(&manifest.features, &model)?,
+            next_ears: None,
+            features: manifest.features.clone(),
             decoder: Decoder::new(graph, &background, config.decoder.clone()),
             spotter,
             frame_samples: (manifest.features.hop * manifest.acoustic.subsampling) as u64,
@@ -182,6 +192,7 @@ impl Recogniser {
             voice_end: 0,
             not_before: 0,
             rows: Vec::new(),
+            work: Work::default(),
             config,
         })
     }
@@ -370,6 +381,10 @@ impl Recogniser {
         let from = onset
             .saturating_sub(u64::from(self.config.pre_roll_ms) * MS)
             .max(self.not_before);
+        if let Some(ears) = self.next_ears.take() {
+            self.work.steps += self.ears.stepped_in_all();
+            self.ears = ears;
+        }
         self.ears.reset(self.voice.gain());
         self.decoder.reset();
         self.spotter.reset();
@@ -452,8 +467,12 @@ impl Recogniser {
         let columns = self.decoder.columns();
         for row in rows.chunks_exact(columns) {
             match utterance.phase {
-                Phase::Command => self.decoder.push(row),
+                Phase::Command => {
+                    self.work.searched += 1;
+                    self.decoder.push(row);
+                }
                 Phase::Wake => {
+                    self.work.spotted += 1;
                     utterance.remember(row);
                     let spotted = self.spotter.step(row);
                     self.wake(utterance, spotted, sink);
@@ -488,8 +507,10 @@ impl Recogniser {
             score: woken.score,
         });
         self.decoder.reset();
-        self.decoder
-            .push(utterance.since(spotted.end, self.decoder.columns()));
+        let columns = self.decoder.columns();
+        let heard = utterance.since(spotted.end, columns);
+        self.work.searched += (heard.len() / columns) as u64;
+        self.decoder.push(heard);
         utterance.awake(woken);
     }
 

@@ -220,22 +220,23 @@ fn another_command_takes_the_place_of_a_question() {
 
 #[test]
 fn talk_is_no_answer_and_does_not_end_a_question() {
-    let Some(mut pipeline) = pipeline("talk while a question is open") else {
+    let mut settings = Settings::default();
+    settings.dialogue.answer_s = 20.0;
+    let Some(mut pipeline) = pipeline_of("talk while a question is open", &mut settings) else {
         return;
     };
-    let names = [
-        "sessions/ask-temperature.opus",
-        "no-command.wav",
-        "sessions/answer-temperature.opus",
+    pipeline.begin(1, "driver", ListenMode::PushToTalk).unwrap();
+    let sound = [
+        spoken("sessions/ask-temperature.opus"),
+        spoken("no-command.wav"),
+        silence(2.0),
+        spoken("sessions/answer-temperature.opus"),
     ];
-    let events = session(&mut pipeline, 1, ListenMode::PushToTalk, &names);
-    let story = story(&events);
-    assert_eq!(story.first().unwrap(), "climate.set_temperature?");
-    assert_eq!(
-        story.last().unwrap(),
-        "climate.set_temperature 21",
-        "{story:?}"
-    );
+    let story = story(&play(&mut pipeline, &sound.concat()));
+    assert_eq!(story.len(), 3, "{story:?}");
+    assert_eq!(story[0], "climate.set_temperature?");
+    assert!(story[1].starts_with("Recogniser"), "{story:?}");
+    assert_eq!(story[2], "climate.set_temperature 21");
 }
 
 #[test]

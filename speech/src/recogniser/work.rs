@@ -1,0 +1,45 @@
+//! What the stages of the cascade have computed, and another network for the one that computes most.
+
+use std::sync::Arc;
+
+use vocar_inference::AcousticModel;
+
+use super::ears::Ears;
+use super::{Recogniser, RecogniserError};
+
+/// What was computed since the recogniser was made: each stage of the cascade by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Steps of the acoustic network, on guesses too.
+    pub steps: u64,
+    /// Rows of scores in which a wake phrase was looked for.
+    pub spotted: u64,
+    /// Rows of scores that the search for sentences took.
+    pub searched: u64,
+}
+
+impl Recogniser {
+    /// Another network of the same units from the next utterance on; one being said is heard out with the present one.
+    ///
+    /// # Errors
+    /// [`RecogniserError`] when the network has other units or its features cannot be computed; the present one stays.
+    pub fn set_model(&mut self, model: &Arc<AcousticModel>) -> Result<(), RecogniserError> {
+        let phones = self.decoder.columns() / 2;
+        if phones != model.units() {
+            return Err(RecogniserError::Units {
+                phones,
+                model: model.units(),
+            });
+        }
+        self.next_ears = Some(Ears::new(&self.features, model)?);
+        Ok(())
+    }
+
+    /// What has been computed so far.
+    pub fn work(&self) -> Work {
+        Work {
+            steps: self.work.steps + self.ears.stepped_in_all(),
+            ..self.work
+        }
+    }
+}
