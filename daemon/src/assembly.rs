@@ -119,6 +119,7 @@ pub fn ears(
         precision(settings.model.precision, advised),
         words,
         recogniser(settings),
+        settings,
     )?;
     ears.set_free_words(free_words(settings).unwrap_or_else(|error| {
         // Whoever loads the encoder of the same bundle reports the fault; templates still count.

@@ -1,8 +1,11 @@
 //! Hearing, assembled: bundle, acoustic model, lexicon and recogniser of one language.
 
+use crate::config::Settings;
+use crate::offload::{self, Placed};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vocar_inference::{AcousticModel, Bundle, BundleError, LoadError, Precision};
+use vocar_hw::AcceleratorVerdict;
+use vocar_inference::{AcousticModel, Bundle, BundleError, LoadError, Precision, Standing};
 use vocar_speech::decoder::DecodingGraph;
 use vocar_speech::dictation::{NGram, Names};
 use vocar_speech::event::SpeechEvent;
@@ -54,6 +57,9 @@ pub struct Ears {
     backend: String,
     /// The words of free speech, if it is listened to.
     free: Option<Arc<NGram>>,
+    /// The accelerator that is used, and what computes in its place when it fails.
+    accelerator: Option<(Standing, String)>,
+    verdicts: Vec<AcceleratorVerdict>,
 }
 
 impl std::fmt::Debug for Ears {
@@ -65,7 +71,8 @@ impl std::fmt::Debug for Ears {
 }
 
 impl Ears {
-    /// Loads the bundle in `dir`; the network and the lexicon with the graph load side by side.
+    /// Loads the bundle in `dir`; the network and the lexicon with the graph load side by side. Of the settings those of the
+    /// hardware count.
     ///
     /// # Errors
     /// [`EarsError`] names what is missing or wrong.
@@ -74,15 +81,21 @@ impl Ears {
         precision: Precision,
         words: &WordGraph,
         config: RecogniserConfig,
+        settings: &Settings,
     ) -> Result<(Self, Arc<DecodingGraph>), EarsError> {
         let bundle = Bundle::open(dir)?;
         let precision = available(&bundle, precision);
         let (model, spelled) = std::thread::scope(|scope| {
-            let model = scope.spawn(|| AcousticModel::load(&bundle, precision));
+            let model = scope.spawn(|| offload::place(settings, &bundle, precision));
             let spelled = spell(&bundle, words);
             (model.join(), spelled)
         });
-        let model = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let Placed {
+            model,
+            standing,
+            processor,
+            verdicts,
+        } = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (lexicon, graph) = spelled?;
         let (own, shown) = (Arc::clone(&model), Arc::clone(&graph));
         let recogniser = Recogniser::new(&bundle, own, shown, &lexicon, config)?;
@@ -94,12 +107,14 @@ impl Ears {
                 backend: backend(&model),
                 model,
                 free: None,
+                accelerator: standing.map(|standing| (standing, processor)),
+                verdicts,
             },
             graph,
         ))
     }
 
-    /// What computes, such as `fused-mixed`, or `tract-f32` for a network that is not wholly ours.
+    /// What computes, such as `fused-mixed`, `tract-f32` for a network that is not wholly ours, or `accelerator-qnn-int8`.
     #[must_use]
     pub fn backend(&self) -> &str {
         &self.backend
@@ -125,25 +140,51 @@ impl Ears {
         self.free.is_some()
     }
 
+    /// The accelerator that is used, or was until it failed.
+    #[must_use]
+    pub fn accelerator(&self) -> Option<&Standing> {
+        self.accelerator.as_ref().map(|(standing, _)| standing)
+    }
+
+    /// What became of every accelerator when the bundle was loaded.
+    #[must_use]
+    pub fn verdicts(&self) -> &[AcceleratorVerdict] {
+        &self.verdicts
+    }
+
+    /// Why the accelerator is not used any more, once; the backend is the processor's from then on.
+    pub fn fallen_back(&mut self) -> Option<String> {
+        let (standing, processor) = self.accelerator.as_ref()?;
+        let reason = standing.failure().filter(|_| self.backend != *processor)?;
+        let reason = reason.to_owned();
+        self.backend.clone_from(processor);
+        Some(reason)
+    }
+
     /// Variant of the acoustic model, and output frames (30 ms) in a step of it.
     pub fn variant(&self) -> (Precision, usize) {
         (self.model.precision(), self.model.signature().chunk)
     }
 
     /// Takes another variant of the acoustic model from the next utterance on; of those the bundle lacks, the lightest
-    /// it has. What is being said is heard out with the present one.
+    /// it has. What is being said is heard out with the present one. Variants are the processor's: an accelerator that is
+    /// used stays.
     ///
     /// # Errors
     /// [`EarsError`] when it does not load; the present one stays.
     pub fn take_variant(&mut self, wanted: Precision) -> Result<(), EarsError> {
+        // Until it has been told that it failed.
+        let accelerator = self.accelerator.as_ref();
+        let accelerated = accelerator.is_some_and(|(_, processor)| self.backend != *processor);
         let precision = available(&self.bundle, wanted);
-        if precision == self.model.precision() {
+        if accelerated || precision == self.model.precision() {
             return Ok(());
         }
         let model = AcousticModel::load(&self.bundle, precision)?;
         self.recogniser.set_model(&model)?;
         self.backend = backend(&model);
         self.model = model;
+        self.accelerator = None;
         Ok(())
     }
 
@@ -217,7 +258,8 @@ fn backend(model: &AcousticModel) -> String {
 }
 
 /// A bundle need not hold every precision; what it has is better than nothing.
-fn available(bundle: &Bundle, wanted: Precision) -> Precision {
+#[must_use]
+pub fn available(bundle: &Bundle, wanted: Precision) -> Precision {
     bundle
         .precisions()
         .find(|there| *there == wanted)

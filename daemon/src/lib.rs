@@ -21,6 +21,7 @@ pub mod logging;
 pub mod microphone;
 pub mod mind;
 pub mod notify;
+pub mod offload;
 pub mod outlet;
 pub mod pipeline;
 pub mod power;

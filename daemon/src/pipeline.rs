@@ -145,10 +145,15 @@ impl Pipeline {
         self.ears.as_ref().map(Ears::backend)
     }
 
-    /// Hearing, to look at.
+    /// What hears, for a look at how it fares.
     #[must_use]
     pub const fn ears(&self) -> Option<&Ears> {
         self.ears.as_ref()
+    }
+
+    /// Why the accelerator is not used any more, once.
+    pub fn fallen_back(&mut self) -> Option<String> {
+        self.ears.as_mut()?.fallen_back()
     }
 
     /// Takes another variant of the acoustic model from the next utterance on.

@@ -143,9 +143,6 @@ pub async fn run(
 /// Looks at the machine.
 fn machine(settings: &Hardware, board: &Board) -> Choice {
     let choice = hardware::choose(settings);
-    for verdict in choice.accelerators.iter().filter(|verdict| !verdict.usable) {
-        tracing::info!("accelerator {}: not used: {}", verdict.name, verdict.reason);
-    }
     board.change(|status| status.profile.clone_from(&choice.profile.name));
     choice
 }

@@ -1,4 +1,4 @@
-//! Whether an accelerator of the profile can be used on this machine, and if not, why.
+//! Whether an accelerator is there on this machine, and if not, what it lacks.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,9 @@ const LIBRARY_DIRS: [&str; 7] = [
 pub struct AcceleratorVerdict {
     /// Name from the profile.
     pub name: String,
-    /// Whether it will be used.
+    /// Whether all it takes is there, so that it is worth a trial.
+    pub present: bool,
+    /// Whether it is used, which takes a trial that it passes.
     pub usable: bool,
     /// Device nodes of the profile that exist.
     pub devices_found: Vec<String>,
@@ -33,9 +35,10 @@ pub struct AcceleratorVerdict {
 }
 
 impl AcceleratorVerdict {
-    /// Looks for device nodes and libraries. Finding them is needed, not enough: running a network on the
-    /// accelerator takes a session of its runtime, and this build contains none.
-    pub(crate) fn of(spec: &AcceleratorSpec, machine: &Machine) -> AcceleratorVerdict {
+    /// Looks for device nodes and libraries. Finding them is needed, not enough: whether a network runs there, right and
+    /// faster, takes a trial.
+    #[must_use]
+    pub fn of(spec: &AcceleratorSpec, machine: &Machine) -> AcceleratorVerdict {
         let sys = Sysroot::new(&machine.root);
         let devices_found: Vec<String> = spec
             .devices
@@ -54,21 +57,40 @@ impl AcceleratorVerdict {
             .zip(&found)
             .filter_map(|(name, place)| place.is_none().then_some(name.as_str()))
             .collect();
-        let reason = reason(spec, &devices_found, &absent);
+        let lacking = lacking(spec, &devices_found, &absent);
         let libraries_found = found.into_iter().flatten().collect();
         AcceleratorVerdict {
             name: spec.name.clone(),
+            present: lacking.is_none(),
             usable: false,
             devices_found,
             libraries_found,
-            reason,
+            reason: lacking
+                .unwrap_or_else(|| "device and libraries are there; it was not tried".into()),
         }
+    }
+
+    /// Where this library was found; as it is when it was not looked for.
+    #[must_use]
+    pub fn place<'a>(&'a self, library: &'a str) -> &'a str {
+        let is_it = |path: &&String| path.rsplit('/').next() == Some(library);
+        self.libraries_found
+            .iter()
+            .find(is_it)
+            .map_or(library, String::as_str)
+    }
+
+    /// The outcome of a trial.
+    pub fn tried(&mut self, passed: bool, reason: String) {
+        self.usable = passed;
+        self.reason = reason;
     }
 }
 
-fn reason(spec: &AcceleratorSpec, devices_found: &[String], absent: &[&str]) -> String {
+/// What it lacks, a sentence.
+fn lacking(spec: &AcceleratorSpec, devices_found: &[String], absent: &[&str]) -> Option<String> {
     if let Some(barred) = &spec.barred {
-        return barred.clone();
+        return Some(barred.clone());
     }
     let no_device = devices_found.is_empty() && !spec.devices.is_empty();
     let device = no_device.then(|| {
@@ -83,15 +105,18 @@ fn reason(spec: &AcceleratorSpec, devices_found: &[String], absent: &[&str]) -> 
             absent.join(", ")
         )
     });
-    let missing: Vec<String> = [device, library].into_iter().flatten().collect();
-    if missing.is_empty() {
-        return "device and libraries are there, but this build has no session support for it"
-            .into();
-    }
-    missing.join(", and ")
+    let provider = spec.provider.is_none();
+    let provider = provider.then(|| "no execution provider is named for it".to_owned());
+    [device, library, provider]
+        .into_iter()
+        .flatten()
+        .reduce(|a, b| format!("{a}, and {b}"))
 }
 
 fn find_library(sys: &Sysroot, spec: &AcceleratorSpec, name: &str) -> Option<String> {
+    if name.starts_with('/') {
+        return sys.exists(name).then(|| name.to_owned());
+    }
     let dirs = spec
         .library_dirs
         .iter()

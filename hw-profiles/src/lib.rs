@@ -1,8 +1,8 @@
 //! Which machine this is, what to make of it, and how hard to drive it.
 //!
 //! [`Machine::detect`] reads what the kernel says below a root folder, `/` or a fixture. [`choose`] finds
-//! the [`Profile`] of its SoC and says in words what was seen, what was chosen and why each accelerator is
-//! not used. [`power`] turns live [`Readings`] into a [`Level`] and a [`Plan`], a pure function of its input.
+//! the [`Profile`] of its SoC and says in words what was seen, what was chosen and what each accelerator
+//! lacks. [`power`] turns live [`Readings`] into a [`Level`] and a [`Plan`], a pure function of its input.
 
 mod accelerator;
 mod choice;
@@ -28,8 +28,8 @@ pub use machine::{Dmi, Machine, Soc};
 pub use power::{Level, Plan, PowerLimits, SchedulingClass};
 pub use precision::Precision;
 pub use profile::{
-    AcceleratorSpec, ClusterSpec, MatchRules, PrecisionRule, Profile, ProfileError, Scheduling,
-    ThermalSpec,
+    AcceleratorSpec, ClusterSpec, MatchRules, PrecisionRule, Profile, ProfileError, ProviderSpec,
+    Scheduling, ThermalSpec,
 };
 pub use readings::{
     CoreReading, LowVoltageState, NoVehicleValue, Pressure, Readings, Sampler, Supply, SystemState,

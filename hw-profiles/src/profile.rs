@@ -129,6 +129,64 @@ pub struct AcceleratorSpec {
     pub library_dirs: Vec<String>,
     /// Why it cannot be used whatever the machine holds.
     pub barred: Option<String>,
+    /// What runs a network on it. Without one it cannot be used.
+    pub provider: Option<ProviderSpec>,
+    /// ONNX Runtime's library: a file, or a name that the loader looks for; none: `$ORT_DYLIB_PATH`, else
+    /// `libonnxruntime.so`.
+    pub runtime: Option<String>,
+    /// Which network of the bundle it runs.
+    #[serde(default = "int8")]
+    pub network: Precision,
+    /// Whether nodes that it refuses may run on the processor, within the same process.
+    #[serde(default)]
+    pub mixed: bool,
+    /// Whether it must be faster than the processor.
+    #[serde(default = "yes")]
+    pub require_win: bool,
+    /// Milliseconds after which a step is given up: less than the sound that it is about, so that the processor can make it in
+    /// time.
+    #[serde(default = "step_ms")]
+    pub step_ms: u32,
+    /// Every so many steps of an utterance, the first among them, the processor's scores are compared.
+    #[serde(default = "check_every")]
+    pub check_every: u32,
+    /// Share of the probability (0 to 1) that may lie elsewhere in a comparison.
+    #[serde(default = "tolerance")]
+    pub tolerance: f32,
+}
+
+/// An execution provider of ONNX Runtime.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSpec {
+    /// Its name, such as `QNNExecutionProvider`; `CPUExecutionProvider` is ONNX Runtime's own.
+    pub name: String,
+    /// The library that it is in; none: in ONNX Runtime itself. One of the accelerator's libraries is taken where it was
+    /// found, here and in the options.
+    pub library: Option<String>,
+    /// Its options.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+const fn int8() -> Precision {
+    Precision::Int8
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn step_ms() -> u32 {
+    120
+}
+
+const fn check_every() -> u32 {
+    16
+}
+
+const fn tolerance() -> f32 {
+    0.1
 }
 
 /// Temperatures of a SoC.

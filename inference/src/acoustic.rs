@@ -1,6 +1,7 @@
 //! The acoustic model of a bundle and its streams.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vocar_hw::Precision;
@@ -30,6 +31,25 @@ pub enum LoadError {
     Engine(#[from] EngineError),
 }
 
+/// The file of the bundle's network of this precision.
+///
+/// # Errors
+/// [`LoadError::NoSuchPrecision`].
+pub fn file(bundle: &Bundle, precision: Precision) -> Result<PathBuf, LoadError> {
+    let manifest = bundle.manifest();
+    let named = manifest.acoustic.models.get(&precision);
+    let absent = || LoadError::NoSuchPrecision {
+        bundle: manifest.name.clone(),
+        wanted: precision,
+        there: bundle
+            .precisions()
+            .map(|p| p.to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    Ok(bundle.path(named.ok_or_else(absent)?))
+}
+
 /// One network of a bundle, ready to run: features in, log posteriors out.
 pub struct AcousticModel {
     engine: Box<dyn Engine>,
@@ -47,21 +67,7 @@ impl AcousticModel {
     /// [`LoadError`] when the bundle has no such variant or the network cannot be used.
     pub fn load(bundle: &Bundle, precision: Precision) -> Result<Arc<AcousticModel>, LoadError> {
         let manifest = bundle.manifest();
-        let file =
-            manifest
-                .acoustic
-                .models
-                .get(&precision)
-                .ok_or_else(|| LoadError::NoSuchPrecision {
-                    bundle: manifest.name.clone(),
-                    wanted: precision,
-                    there: bundle
-                        .precisions()
-                        .map(|p| p.to_string())
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                })?;
-        let engine = CpuEngine::load(&bundle.path(file), manifest)?;
+        let engine = CpuEngine::load(&file(bundle, precision)?, manifest)?;
         Ok(AcousticModel::with_engine(
             Box::new(engine),
             precision,

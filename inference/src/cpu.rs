@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tract_onnx::pb::ModelProto;
 
-use crate::engine::{Engine, EngineError, Session, Signature};
+use crate::engine::{Engine, EngineError, Session, Signature, State};
 use crate::fused_engine::FusedEngine;
 use crate::manifest::Manifest;
 use crate::network::{Loaded, Operators, load, parse};
@@ -49,6 +49,10 @@ impl Engine for CpuEngine {
 
     fn signature(&self) -> Signature {
         self.0.signature()
+    }
+
+    fn states(&self) -> &[State] {
+        self.0.states()
     }
 
     fn start(&self) -> Result<Box<dyn Session>, EngineError> {

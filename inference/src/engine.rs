@@ -4,6 +4,8 @@
 //! owns the weights once; each session owns one stream's state. The CPU engine is
 //! [`CpuEngine`](crate::CpuEngine); an accelerator is another implementation of the same two traits.
 
+use std::sync::Arc;
+
 /// Shape of one step, the same for every step of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
@@ -17,6 +19,29 @@ pub struct Signature {
     pub columns: usize,
 }
 
+/// A tensor that a step hands to the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Its name as an input.
+    pub input: String,
+    /// Its name as an output.
+    pub output: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+}
+
+impl State {
+    /// Number of floats.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// A network ready to run.
 pub trait Engine: Send + Sync {
     /// Name for reports.
@@ -25,11 +50,34 @@ pub trait Engine: Send + Sync {
     /// Shape of one step.
     fn signature(&self) -> Signature;
 
+    /// What a stream remembers; nothing where it is the engine's secret.
+    fn states(&self) -> &[State] {
+        &[]
+    }
+
     /// Starts a stream, its state all zeros.
     ///
     /// # Errors
     /// [`EngineError`] when the library cannot make a session.
     fn start(&self) -> Result<Box<dyn Session>, EngineError>;
+}
+
+impl<E: Engine + ?Sized> Engine for Arc<E> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn signature(&self) -> Signature {
+        (**self).signature()
+    }
+
+    fn states(&self) -> &[State] {
+        (**self).states()
+    }
+
+    fn start(&self) -> Result<Box<dyn Session>, EngineError> {
+        (**self).start()
+    }
 }
 
 /// One stream of audio through a network.
@@ -45,6 +93,33 @@ pub trait Session: Send {
 
     /// A second stream with the same past, and the same weights.
     fn fork(&self) -> Box<dyn Session>;
+
+    /// Writes what it remembers: the values of [`Engine::states`], one after the other.
+    ///
+    /// # Errors
+    /// [`EngineError::Length`] when `values` is not as long as these.
+    fn export(&self, values: &mut [f32]) -> Result<(), EngineError> {
+        fits(0, values.len())
+    }
+
+    /// Goes on from what another stream remembered, of this or another engine with the same states.
+    ///
+    /// # Errors
+    /// [`EngineError::Length`] as [`Session::export`].
+    fn import(&mut self, values: &[f32]) -> Result<(), EngineError> {
+        fits(0, values.len())
+    }
+}
+
+/// Whether as many values came as were expected.
+///
+/// # Errors
+/// [`EngineError::Length`].
+pub(crate) fn fits(expected: usize, found: usize) -> Result<(), EngineError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(EngineError::Length { expected, found })
 }
 
 /// Why a network could not be loaded or run.
@@ -72,10 +147,10 @@ pub enum EngineError {
         /// Which tensor and what about it.
         problem: String,
     },
-    /// A step was given the wrong number of values.
-    #[error("a step takes {expected} feature values, {found} were given")]
+    /// A step, or a stream's memory, was given the wrong number of values.
+    #[error("{expected} values are wanted, {found} were given")]
     Length {
-        /// Frames times mels.
+        /// Frames times mels, or what the states hold.
         expected: usize,
         /// What came.
         found: usize,

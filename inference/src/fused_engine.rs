@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, EngineError, Session, Signature};
+use crate::engine::{Engine, EngineError, Session, Signature, State, fits};
 use crate::fused::{Program, Stream};
 use crate::manifest::Manifest;
 use crate::wiring::{Port, Wiring, wire};
@@ -57,6 +57,10 @@ impl Engine for FusedEngine {
         self.signature
     }
 
+    fn states(&self) -> &[State] {
+        &self.wiring.named
+    }
+
     fn start(&self) -> Result<Box<dyn Session>, EngineError> {
         Ok(Box::new(FusedSession {
             stream: self.program.stream(),
@@ -77,13 +81,7 @@ impl Session for FusedSession {
             signature,
             wiring,
         } = &self.engine;
-        let expected = signature.frames * signature.mels;
-        if features.len() != expected {
-            return Err(EngineError::Length {
-                expected,
-                found: features.len(),
-            });
-        }
+        fits(signature.frames * signature.mels, features.len())?;
         let missing = || EngineError::Run("the features or the scores are a state".into());
         let input = program.input(&mut self.stream, wiring.features);
         input.ok_or_else(missing)?.copy_from_slice(features);
@@ -101,5 +99,39 @@ impl Session for FusedSession {
             engine: self.engine.clone(),
             stream: self.stream.clone(),
         })
+    }
+
+    fn export(&self, values: &mut [f32]) -> Result<(), EngineError> {
+        let FusedEngine {
+            program, wiring, ..
+        } = &self.engine;
+        fits(wiring.remembered(), values.len())?;
+        let outputs = program.read(&self.stream);
+        let mut rest = values;
+        for wire in &wiring.states {
+            let state = &outputs[wire.output];
+            let (here, after) = rest.split_at_mut(state.len());
+            here.copy_from_slice(state);
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, values: &[f32]) -> Result<(), EngineError> {
+        let FusedEngine {
+            program, wiring, ..
+        } = &self.engine;
+        fits(wiring.remembered(), values.len())?;
+        let sizes = program.inputs().map(|input| input.shape.iter().product());
+        let mut inputs: Vec<Vec<f32>> = sizes.map(|size| vec![0.0; size]).collect();
+        let mut rest = values;
+        for wire in &wiring.states {
+            let state = &mut inputs[wire.input];
+            let (here, after) = rest.split_at(state.len());
+            state.copy_from_slice(here);
+            rest = after;
+        }
+        program.write(&mut self.stream, &inputs);
+        Ok(())
     }
 }

@@ -3,8 +3,10 @@
 //! A [`Bundle`] is a folder with a `manifest.toml` and the files it names, every one of them checked
 //! against its SHA-256 before anything is read from it. An [`AcousticModel`] is one network of a bundle,
 //! loaded and optimised once and shared by all its [`AcousticSession`]s; a session carries the state of
-//! one stream of audio. Which library does the arithmetic is hidden behind [`Engine`] and [`Session`].
+//! one stream of audio. Which library does the arithmetic is hidden behind [`Engine`] and [`Session`]; [`Accelerated`] runs it
+//! in a process of its own and goes on with another engine when that fails.
 
+mod accelerator;
 mod acoustic;
 mod bundle;
 mod constants;
@@ -21,11 +23,12 @@ mod tract;
 mod wiring;
 mod words;
 
-pub use acoustic::{AcousticModel, AcousticSession, LoadError};
+pub use accelerator::{Accelerated, Offer, Refusal, Standing, placement};
+pub use acoustic::{AcousticModel, AcousticSession, LoadError, file as acoustic_file};
 pub use bundle::{Bundle, BundleError, sha256_hex};
 pub use constants::{Constant, constants};
 pub use cpu::CpuEngine;
-pub use engine::{Engine, EngineError, Session, Signature};
+pub use engine::{Engine, EngineError, Session, Signature, State};
 pub use fused::{LowRank, Overlay, OverlayError};
 pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,

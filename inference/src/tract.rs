@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tract_onnx::prelude::*;
 
-use crate::engine::{Engine, EngineError, Session, Signature};
+use crate::engine::{Engine, EngineError, Session, Signature, State, fits};
 use crate::manifest::Manifest;
 use crate::network::runnable;
 use crate::wiring::{Port, Wiring, wire};
@@ -52,8 +52,7 @@ impl TractEngine {
         let (signature, wiring) = wire(&inputs, &outputs, manifest).map_err(contract)?;
         let zeros = wiring.states.iter().map(|state| {
             let zero = Tensor::zero::<f32>(&state.shape);
-            zero.map(TValue::from)
-                .map_err(|e| EngineError::Run(format!("{e:#}")))
+            zero.map(TValue::from).map_err(failed)
         });
         Ok(TractEngine {
             signature,
@@ -64,9 +63,7 @@ impl TractEngine {
     }
 
     fn spawn(&self) -> Result<TypedSimpleState, EngineError> {
-        self.plan
-            .spawn()
-            .map_err(|e| EngineError::Run(format!("{e:#}")))
+        self.plan.spawn().map_err(failed)
     }
 }
 
@@ -77,6 +74,10 @@ impl Engine for TractEngine {
 
     fn signature(&self) -> Signature {
         self.signature
+    }
+
+    fn states(&self) -> &[State] {
+        &self.wiring.named
     }
 
     fn start(&self) -> Result<Box<dyn Session>, EngineError> {
@@ -146,21 +147,15 @@ impl TractSession {
 impl Session for TractSession {
     fn step(&mut self, features: &[f32]) -> Result<&[f32], EngineError> {
         let Signature { frames, mels, .. } = self.engine.signature;
-        if features.len() != frames * mels {
-            return Err(EngineError::Length {
-                expected: frames * mels,
-                found: features.len(),
-            });
-        }
-        let run = |e: TractError| EngineError::Run(format!("{e:#}"));
+        fits(frames * mels, features.len())?;
         if let Err(e) = self.advance(features) {
             self.reset();
-            return Err(run(e));
+            return Err(failed(e));
         }
         self.scores
             .try_as_plain_ram()
             .and_then(|scores| scores.as_slice::<f32>())
-            .map_err(run)
+            .map_err(failed)
     }
 
     fn reset(&mut self) {
@@ -175,4 +170,36 @@ impl Session for TractSession {
             scores: self.scores.clone(),
         })
     }
+
+    fn export(&self, values: &mut [f32]) -> Result<(), EngineError> {
+        fits(self.engine.wiring.remembered(), values.len())?;
+        let mut rest = values;
+        for state in &self.states {
+            let state = state.try_as_plain_ram().map_err(failed)?;
+            let state = state.as_slice::<f32>().map_err(failed)?;
+            let (here, after) = rest.split_at_mut(state.len());
+            here.copy_from_slice(state);
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, values: &[f32]) -> Result<(), EngineError> {
+        let wiring = &self.engine.wiring;
+        fits(wiring.remembered(), values.len())?;
+        let mut rest = values;
+        let mut states = Vec::new();
+        for wire in &wiring.states {
+            let (here, after) = rest.split_at(wire.shape.iter().product());
+            let state = Tensor::from_shape(&wire.shape, here).map_err(failed)?;
+            states.push(state.into());
+            rest = after;
+        }
+        self.states = states;
+        Ok(())
+    }
+}
+
+fn failed(error: TractError) -> EngineError {
+    EngineError::Run(format!("{error:#}"))
 }

@@ -1,6 +1,6 @@
 //! Which tensors of a network are the features, the scores and the states.
 
-use crate::engine::Signature;
+use crate::engine::{Signature, State};
 use crate::manifest::Manifest;
 
 /// An input or output of a network.
@@ -15,6 +15,8 @@ pub(crate) struct Wiring {
     pub features: usize,
     pub scores: usize,
     pub states: Vec<StateWire>,
+    /// The same for those who know the network by names, in the same order.
+    pub named: Vec<State>,
 }
 
 /// A state of a network: an input, and the output that is its successor.
@@ -22,6 +24,13 @@ pub(crate) struct StateWire {
     pub input: usize,
     pub output: usize,
     pub shape: Vec<usize>,
+}
+
+impl Wiring {
+    /// Floats in all states.
+    pub fn remembered(&self) -> usize {
+        self.named.iter().map(State::len).sum()
+    }
 }
 
 /// Finds every tensor of the contract and checks its type and shape; the error is a sentence.
@@ -55,6 +64,11 @@ pub(crate) fn wire(
         ));
     }
     let states = wire_states(inputs, outputs, manifest, features, scores)?;
+    let named = |wire: &StateWire| State {
+        input: inputs[wire.input].name.clone(),
+        output: outputs[wire.output].name.clone(),
+        shape: wire.shape.clone(),
+    };
     let signature = Signature {
         frames: wanted[1],
         mels: wanted[2],
@@ -66,6 +80,7 @@ pub(crate) fn wire(
         Wiring {
             features,
             scores,
+            named: states.iter().map(named).collect(),
             states,
         },
     ))

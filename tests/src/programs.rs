@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// Path of `vocard` or `vocar`: from `$VOCAR_BIN_DIR` if set, else beside the tests, built first.
+/// Path of `vocard`, `vocar` or `vocar-accel`: from `$VOCAR_BIN_DIR` if set, else beside the tests, built first.
 ///
 /// # Panics
 /// If the programs cannot be built.
@@ -43,6 +43,8 @@ fn build() -> PathBuf {
         "--quiet",
         "-p",
         "vocar-daemon",
+        "-p",
+        "vocar-accel",
         "--bins",
     ]);
     if !cfg!(debug_assertions) {

@@ -6,8 +6,8 @@ mod settings;
 
 pub use layers::{Layers, Scope};
 pub use settings::{
-    Adapters, Audio, Bus, Dialogue, Domains, Hardware, Listen, ListenMode, Log, Model, PowerChoice,
-    PrecisionChoice, Privacy, Reference, SeatMicrophone, Settings, StartMode,
+    AcceleratorChoice, Adapters, Audio, Bus, Dialogue, Domains, Hardware, Listen, ListenMode, Log,
+    Model, PowerChoice, PrecisionChoice, Privacy, Reference, SeatMicrophone, Settings, StartMode,
 };
 
 /// Why a configuration cannot be used. The text names the source, the field and the mend.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use vocar_hw::AcceleratorSpec;
 use vocar_nlu::Locale;
 
 /// The whole configuration, section by section.
@@ -391,6 +392,24 @@ pub struct Hardware {
     pub power_level: PowerChoice,
     /// Folder whose `proc` and `sys` tell about the machine; another than `/` impersonates one.
     pub sysroot: PathBuf,
+    /// Whether accelerators may be used.
+    pub accelerator: AcceleratorChoice,
+    /// The program that runs networks on accelerators; empty: `vocar-accel` beside this program, else in
+    /// `/usr/libexec/vocar`.
+    pub accelerator_program: PathBuf,
+    /// Accelerators to try before the profile's.
+    pub accelerators: Vec<AcceleratorSpec>,
+}
+
+/// Whether accelerators may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcceleratorChoice {
+    /// The first that passes its trial.
+    #[default]
+    Auto,
+    /// None.
+    Off,
 }
 
 /// How the power level is found.
@@ -431,6 +450,9 @@ impl Default for Hardware {
             profile: "auto".into(),
             power_level: PowerChoice::Auto,
             sysroot: "/".into(),
+            accelerator: AcceleratorChoice::Auto,
+            accelerator_program: PathBuf::new(),
+            accelerators: Vec::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The inference thread: owns the pipeline and the microphone, obeys commands, emits events.
 
+mod accelerators;
 mod adapters;
 mod sessions;
 mod settings;
@@ -168,6 +169,7 @@ impl Shift {
             rested: Instant::now(),
         };
         shift.publish();
+        shift.show_accelerators();
         shift.show_power();
         shift.stand();
         shift.show();
@@ -194,6 +196,7 @@ impl Shift {
         } else {
             self.rest(rested.elapsed());
         }
+        self.mind_the_accelerator();
         self.power.work(self.pipeline.hears_command());
         self.show();
         true

@@ -152,6 +152,7 @@ impl Shift {
         let other_machine = settings.hardware != self.settings.hardware;
         self.settings = settings;
         self.publish();
+        self.show_accelerators();
         if other_machine {
             self.move_to(choice);
         } else {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use vocar_daemon::assembly;
 use vocar_daemon::config::{ListenMode, Settings};
 use vocar_daemon::event::{Event, EventKind, Latency, WordTime};
@@ -14,7 +15,8 @@ use vocar_speech::source::AudioSource;
 
 /// A pipeline under test.
 pub struct Listener {
-    pipeline: Pipeline,
+    /// The pipeline, for a look at how it fares.
+    pub pipeline: Pipeline,
     mode: ListenMode,
     sessions: u64,
     /// Samples given at a time.
@@ -26,11 +28,16 @@ pub struct Listener {
 impl Listener {
     /// Listens for the commands of the car domain, with its example contacts, stations and places.
     pub fn for_the_car(bundle: &Path, precision: Precision, mode: ListenMode) -> Self {
+        Self::for_the_car_with(&of(bundle), precision, mode)
+    }
+
+    /// As [`Self::for_the_car`], with these settings, of which model and hardware count.
+    pub fn for_the_car_with(settings: &Settings, precision: Precision, mode: ListenMode) -> Self {
         let mut mind = assembly::mind(&Settings::default()).unwrap();
         for (list, values) in car_demo_entities() {
             mind.set_entities(&list, &values).unwrap();
         }
-        Self::new(bundle, precision, mode, mind, Language::Domains)
+        Self::new(settings, precision, mode, mind, Language::Domains)
     }
 
     /// Listens for exactly these sentences.
@@ -38,7 +45,7 @@ impl Listener {
         let words = Language::Sentences(WordGraph::from_sentences(sentences));
         let mind = Mind::new(Vec::new(), 0.0);
         Self::new(
-            bundle,
+            &of(bundle),
             Precision::Mixed,
             ListenMode::PushToTalk,
             mind,
@@ -47,17 +54,15 @@ impl Listener {
     }
 
     fn new(
-        bundle: &Path,
+        settings: &Settings,
         precision: Precision,
         mode: ListenMode,
         mind: Mind,
         language: Language,
     ) -> Self {
-        let mut settings = Settings::default();
-        settings.model.dir = bundle.to_path_buf();
-        let thresholds = assembly::thresholds(&settings);
+        let thresholds = assembly::thresholds(settings);
         let mut pipeline = Pipeline::new(mind, language, thresholds, settings.audio.zone.clone());
-        let ears = assembly::ears(&settings, &pipeline.words(), precision).unwrap();
+        let ears = assembly::ears(settings, &pipeline.words(), precision).unwrap();
         pipeline.set_ears(Some(ears));
         Self {
             pipeline,
@@ -75,6 +80,16 @@ impl Listener {
 
     /// Plays a recording and `tail_s` seconds of silence in a session of its own.
     pub fn hear(&mut self, source: AudioSource, tail_s: f64) -> Hearing {
+        self.hear_with(source, tail_s, |_, _| {})
+    }
+
+    /// The same; after each piece, `after` gets the samples played so far and how long the piece took.
+    pub fn hear_with(
+        &mut self,
+        source: AudioSource,
+        tail_s: f64,
+        mut after: impl FnMut(u64, Duration),
+    ) -> Hearing {
         self.sessions += 1;
         self.pipeline
             .begin(self.sessions, "driver", self.mode)
@@ -84,16 +99,27 @@ impl Listener {
         let spoken = samples.len() as u64;
         samples.resize(samples.len() + (tail_s * 16e3) as usize, 0.0);
         let mut events = Vec::new();
+        let mut played = 0;
         for piece in samples.chunks(self.piece) {
+            let begin = Instant::now();
             self.pipeline
                 .push(piece, &mut |event| events.push(event))
                 .unwrap();
+            played += piece.len() as u64;
+            after(played, begin.elapsed());
         }
         self.pipeline
             .finish(&mut |event| events.push(event))
             .unwrap();
         Hearing { events, spoken }
     }
+}
+
+/// Settings with this bundle.
+fn of(bundle: &Path) -> Settings {
+    let mut settings = Settings::default();
+    settings.model.dir = bundle.to_path_buf();
+    settings
 }
 
 /// A final transcript.

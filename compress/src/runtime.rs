@@ -3,8 +3,6 @@
 //! The library is looked for when the program runs: the file that `ORT_DYLIB_PATH` names, else the system's
 //! `libonnxruntime.so`. The Python package `onnxruntime` has one in its folder `capi`.
 
-mod api;
-
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -12,8 +10,9 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{ModelProto, ValueInfoProto, tensor_shape_proto::dimension};
 
+use vocar_accel::onnxruntime::{Api, Outputs, Session};
+
 use crate::file::{FileError, read};
-use api::{Api, Outputs, Session};
 
 /// Why ONNX Runtime did not run a network.
 #[derive(Debug, thiserror::Error)]
