@@ -384,7 +384,7 @@ impl Pipeline {
                 self.session.woken = false;
                 let reason = witness::reason(reason);
                 let free = self.contest(None, spent);
-                self.trace(at, &trace, best.as_ref(), Some(reason), &free, spent, sink);
+                self.trace(at, &trace, best.as_ref(), Some(reason), &free, sink);
                 match free.winner() {
                     Some((said, meaning)) => self.obey(said, vec![meaning], free.latency, sink)?,
                     None => self.mishear(self.time(at), reason, best.as_ref(), sink)?,
@@ -394,7 +394,7 @@ impl Pipeline {
                 let objection = self.heard_out(&recognition);
                 let free = self.contest(Some(&recognition).filter(|_| objection.is_none()), spent);
                 let (at, trace) = (recognition.decided_at, &recognition.trace);
-                self.trace(at, trace, Some(&recognition), objection, &free, spent, sink);
+                self.trace(at, trace, Some(&recognition), objection, &free, sink);
                 match (free.winner(), objection) {
                     (Some((said, meaning)), _) => {
                         self.obey(said, vec![meaning], free.latency, sink)?;

@@ -18,7 +18,7 @@ pub(super) struct Contest {
     pub meaning: Option<Said>,
     /// It counts, not the grammar's sentence.
     pub won: bool,
-    /// Audio heard and computing time since the last word.
+    /// Audio heard (where free speech was) and computing time since the last word.
     pub latency: Latency,
 }
 
@@ -50,7 +50,14 @@ impl Pipeline {
     /// of the step that decided.
     pub(super) fn contest(&mut self, grammar: Option<&Recognition>, spent: Duration) -> Contest {
         let Some(said) = self.overheard.take() else {
-            return Contest::default();
+            let latency = Latency {
+                recognise_ms: witness::milliseconds(spent),
+                ..Latency::default()
+            };
+            return Contest {
+                latency,
+                ..Contest::default()
+            };
         };
         let begin = Instant::now();
         self.choose_readers();

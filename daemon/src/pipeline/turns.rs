@@ -6,7 +6,7 @@ use crate::event::{EventKind, Latency, Reason};
 use crate::mind::Mind;
 use crate::turn::{Freely, TurnTrace, Understood, Voice, Wake};
 use crate::witness;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use vocar_speech::event::{Hypothesis, Recognition, Trace};
 
 impl Pipeline {
@@ -15,7 +15,7 @@ impl Pipeline {
         self.tracing = on;
     }
 
-    /// Emits what is known of an utterance that ended at `at`. `spent` is the computing time of the step that decided.
+    /// Emits what is known of an utterance that ended at `at`.
     pub(super) fn trace(
         &self,
         at: u64,
@@ -23,7 +23,6 @@ impl Pipeline {
         best: Option<&Recognition>,
         refused: Option<Reason>,
         free: &Contest,
-        spent: Duration,
         sink: &mut Sink<'_>,
     ) {
         if !self.tracing {
@@ -36,7 +35,7 @@ impl Pipeline {
         };
         let latency = Latency {
             endpoint_ms: best.map_or(0.0, |best| witness::milliseconds_of(best.waited())),
-            recognise_ms: witness::milliseconds(spent),
+            recognise_ms: free.latency.recognise_ms,
             understand_ms: witness::milliseconds(begin.elapsed()),
         };
         let turn = TurnTrace {
