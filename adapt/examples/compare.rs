@@ -180,8 +180,15 @@ fn corpus(
     }
 }
 
-fn options(arguments: &Arguments, base: &Base, method: &str, seed: u64) -> Options {
-    let usual = Method::usual(base, arguments.rank.unwrap_or(4));
+fn options(
+    arguments: &Arguments,
+    base: &Base,
+    labels: &Labels,
+    method: &str,
+    seed: u64,
+) -> Options {
+    let rank = arguments.rank.unwrap_or_else(|| Method::rank(base, labels));
+    let usual = Method::usual(base, rank);
     let method = match (method, usual) {
         ("heads", _) => Method::HeadOnly,
         ("everything", _) => Method::Everything,
@@ -200,7 +207,14 @@ fn options(arguments: &Arguments, base: &Base, method: &str, seed: u64) -> Optio
                 alpha: arguments.alpha.unwrap_or(alpha),
                 layers: names.map_or(layers, |names| {
                     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                    Method::layers(all, arguments.blocks.unwrap_or(all), &names)
+                    let of_blocks: Vec<&str> =
+                        names.iter().copied().filter(|n| *n != "project").collect();
+                    let mut layers =
+                        Method::layers(all, arguments.blocks.unwrap_or(all), &of_blocks);
+                    if of_blocks.len() < names.len() {
+                        layers.push("project".into());
+                    }
+                    layers
                 }),
             }
         }
@@ -252,7 +266,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             noise.untouched = 1.0;
         }
         for method in &arguments.methods {
-            let options = options(&arguments, &base, method, *seed);
+            let options = options(&arguments, &base, &corpus.labels, method, *seed);
             let (began, computed) = (Instant::now(), computing());
             let mut trainer = Trainer::new(&base, &corpus, &noise, None, options)?;
             let mut loss = 0.0;

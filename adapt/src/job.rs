@@ -17,13 +17,15 @@ use crate::correction::Correction;
 use crate::learn::Trainer;
 use crate::noise::Noise;
 use crate::options::{Options, Progress};
-use crate::parameters::Method;
+use crate::parameters::{Method, Values};
 use crate::score::{Figures, Scores};
 
 /// So much of what is learnt are corrections.
 const CORRECTED: f32 = 0.25;
 /// So much corrections may cost of what is accepted and right.
 const FALL: f64 = 0.005;
+/// What was learnt is taken back in so many parts.
+const PARTS: u8 = 10;
 /// A checkpoint is written so often.
 const OFTEN: Duration = Duration::from_secs(3);
 
@@ -44,8 +46,8 @@ pub struct Job<'a> {
     pub lexicon: Option<&'a Path>,
     /// Folder of all adapters; this one's is in it, called after the domain.
     pub folder: &'a Path,
-    /// Inner size of the products.
-    pub rank: usize,
+    /// Inner size of the products; without it as high as [`Method::rank`] allows.
+    pub rank: Option<usize>,
     /// The same number gives the same adapter, unless time runs out.
     pub seed: u64,
     /// Ends after so much time.
@@ -105,6 +107,7 @@ impl Job<'_> {
         })?;
         let options = self.options(&corpus.labels, head.is_some());
         let mut trainer = Trainer::new(self.base, &corpus, &noise, head, options)?;
+        let began = trainer.parameters.copy()?;
         let checkpoint = Checkpoint::new(&state("checkpoint"), &trainer);
         let resumed = checkpoint.resume(&mut trainer)?;
         let mut saved = Instant::now();
@@ -121,6 +124,9 @@ impl Job<'_> {
             }
             Ok::<(), TrainError>(())
         })?;
+        if let Some(head) = head {
+            self.soften(&trainer, head, &began)?;
+        }
         let mut outcome = self.written(&trainer, head)?;
         outcome.resumed = resumed;
         checkpoint.remove();
@@ -128,7 +134,8 @@ impl Job<'_> {
     }
 
     fn options(&self, labels: &Labels, rehearsing: bool) -> Options {
-        let method = Method::usual(self.base, self.rank);
+        let rank = self.rank.unwrap_or_else(|| Method::rank(self.base, labels));
+        let method = Method::usual(self.base, rank);
         let usual = if rehearsing {
             Options::correcting(method)
         } else {
@@ -185,6 +192,34 @@ impl Job<'_> {
             .collect()
     }
 
+    /// Takes back what the corrections do not need, so that all else stays as it was (M. Wortsman et al., 2022): half of what
+    /// is not needed, for what is said in nearly the same words; all of it where that costs too much.
+    fn soften(&self, trainer: &Trainer<'_>, head: &Head, began: &Values) -> Result<(), TrainError> {
+        let corrected = self.corrected()?;
+        let learnt = trainer.parameters.copy()?;
+        let understood = trainer.understood(&corrected, head.curve())?;
+        if understood == 0 {
+            return Ok(());
+        }
+        let set = |share: f32| trainer.parameters.between(began, &learnt, share);
+        let mut least = 1.0;
+        for part in (1..PARTS).rev() {
+            let share = f32::from(part) / f32::from(PARTS);
+            set(share)?;
+            if trainer.understood(&corrected, head.curve())? < understood {
+                break;
+            }
+            least = share;
+        }
+        set(0.5 * (least + 1.0))?;
+        let before = trainer.figures_before(head)?;
+        let scores = trainer.scores(&trainer.corpus().held_out)?;
+        if fallen(before, scores.figures(head.curve())).is_some() {
+            set(least)?;
+        }
+        Ok(())
+    }
+
     /// Measures what was learnt and writes it.
     fn written(&self, trainer: &Trainer<'_>, head: Option<&Head>) -> Result<Outcome, TrainError> {
         let corpus = trainer.corpus();
@@ -192,20 +227,8 @@ impl Job<'_> {
         // The base's curve was found on more than templates, and what it is about was rehearsed.
         let curve = head.map_or_else(|| scores.curve(), Head::curve);
         let held_out = scores.figures(curve);
-        let before = head
-            .map(|head| -> Result<Figures, TrainError> {
-                let states = trainer.base_states(&corpus.held_out)?;
-                let mut scores = Scores::default();
-                for (sentence, states) in corpus.held_out.iter().zip(states) {
-                    scores.add(head, sentence, &states);
-                }
-                Ok(scores.figures(curve))
-            })
-            .transpose()?;
-        if let Some((before, after)) =
-            before.and_then(|figures| figures.accepted.zip(held_out.accepted))
-            && after < before - FALL
-        {
+        let before = head.map(|head| trainer.figures_before(head)).transpose()?;
+        if let Some((before, after)) = before.and_then(|before| fallen(before, held_out)) {
             return Err(TrainError::Worse {
                 domain: self.domain.name().to_owned(),
                 before: 100.0 * before,
@@ -213,11 +236,7 @@ impl Job<'_> {
             });
         }
         let corrected = self.corrected()?;
-        let understood = corrected
-            .iter()
-            .map(|sentence| trainer.understands(sentence, curve))
-            .collect::<candle_core::Result<Vec<bool>>>()?;
-        let understood = understood.into_iter().filter(|right| *right).count();
+        let understood = trainer.understood(&corrected, curve)?;
         let mut outcome = Outcome {
             dir: PathBuf::new(),
             held_out,
@@ -289,7 +308,36 @@ fn locked(path: &Path) -> Result<File, TrainError> {
     }
 }
 
+/// What fell by more than corrections may cost: before and after.
+fn fallen(before: Figures, after: Figures) -> Option<(f64, f64)> {
+    let pairs = [
+        before.accepted.zip(after.accepted),
+        before.intent.zip(after.intent),
+    ];
+    let mut pairs = pairs.into_iter().flatten();
+    pairs.find(|(before, after)| *after < before - FALL)
+}
+
 impl Trainer<'_> {
+    /// What the base makes of the held-out sentences with its own heads.
+    fn figures_before(&self, head: &Head) -> candle_core::Result<Figures> {
+        let held_out = &self.corpus().held_out;
+        let mut scores = Scores::default();
+        for (sentence, states) in held_out.iter().zip(self.base_states(held_out)?) {
+            scores.add(head, sentence, &states);
+        }
+        Ok(scores.figures(head.curve()))
+    }
+
+    /// How many of these are taken for what they mean, surely enough.
+    fn understood(&self, sentences: &[Sentence], curve: Curve) -> candle_core::Result<usize> {
+        let mut count = 0;
+        for sentence in sentences {
+            count += usize::from(self.understands(sentence, curve)?);
+        }
+        Ok(count)
+    }
+
     /// Whether a sentence is taken for what it means, surely enough: its intent and its slots.
     fn understands(&self, sentence: &Sentence, curve: Curve) -> candle_core::Result<bool> {
         let scores = self.scores(std::slice::from_ref(sentence))?;

@@ -6,7 +6,7 @@ use candle_core::{Device, Result, Tensor, Var};
 use vocar_nlu::encoder::{Curve, Head, Layer};
 use vocar_nlu::random::Random;
 
-use crate::base::{BLOCK_LAYERS, Base};
+use crate::base::{BLOCK_LAYERS, Base, Sizes};
 use crate::corpus::Labels;
 use crate::network::Weights;
 
@@ -14,6 +14,11 @@ use crate::network::Weights;
 pub(crate) const TABLE: &str = "rows.table";
 /// The rows of places when all is learnt.
 pub(crate) const PLACES: &str = "rows.places";
+
+/// The layer that makes states of rows.
+pub(crate) const PROJECT: &str = "project";
+/// So many numbers an adapter may have, against the base.
+const SHARE: f64 = 0.02;
 
 /// The score of a label that is new to heads which know others.
 const UNLIKELY: f32 = -8.0;
@@ -48,13 +53,30 @@ impl Method {
     /// (`adapt/examples/compare.rs`).
     pub fn usual(base: &Base, rank: usize) -> Method {
         let all = base.sizes().layers;
+        let mut layers = Method::layers(all, all, &BLOCK_LAYERS);
+        layers.push(PROJECT.to_owned());
         Method::LowRank {
             rank,
             alpha: 2.0 * rank as f32,
-            layers: Method::layers(all, all, &BLOCK_LAYERS),
+            layers,
         }
     }
+
+    /// The highest rank of [`Method::usual`] with which an adapter for these labels has at most 2 % as many numbers as the
+    /// base, from 4 to 8.
+    pub fn rank(base: &Base, labels: &Labels) -> usize {
+        let Sizes {
+            row, dim, layers, ..
+        } = base.sizes();
+        let heads = (labels.intents.len() + labels.tags.len()) * (dim + 1);
+        let a_rank = row + dim + layers * 16 * dim;
+        let most = (SHARE * base.parameters() as f64) as usize;
+        (most.saturating_sub(heads) / a_rank).clamp(4, 8)
+    }
 }
+
+/// The numbers of tensors by the tensors' names.
+pub(crate) type Values = BTreeMap<String, Vec<f32>>;
 
 /// The tensors that are learnt, by name: those of an adapter's file, or of the base when all is learnt.
 pub(crate) struct Parameters {
@@ -193,6 +215,31 @@ impl Parameters {
         let layers = [layer("intents")?, layer("tags")?];
         Head::new(labels.intents.clone(), &labels.tags, layers, steps, curve)
             .map_err(candle_core::Error::Msg)
+    }
+
+    /// What is learnt as it is now.
+    pub fn copy(&self) -> Result<Values> {
+        let names = self.vars.keys();
+        names
+            .map(|name| Ok((name.clone(), self.values(name)?)))
+            .collect()
+    }
+
+    /// Sets the heads and what is added to layers to `share` of the way from `began` to `learnt`. One factor of each product is
+    /// enough: it begins with nought.
+    pub fn between(&self, began: &Values, learnt: &Values, share: f32) -> Result<()> {
+        for (name, var) in &self.vars {
+            let (Some(began), Some(learnt)) = (began.get(name), learnt.get(name)) else {
+                continue;
+            };
+            if name.ends_with(".a") {
+                continue;
+            }
+            let both = began.iter().zip(learnt);
+            let values: Vec<f32> = both.map(|(from, to)| from + share * (to - from)).collect();
+            var.set(&Tensor::from_vec(values, var.dims(), &Device::Cpu)?)?;
+        }
+        Ok(())
     }
 
     /// The numbers of a tensor, row-major.

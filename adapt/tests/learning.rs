@@ -163,7 +163,7 @@ fn run(base: &Base, domain: &Domain, corrections: &[Correction], folder: &Path) 
         corrections,
         lexicon: None,
         folder,
-        rank: 4,
+        rank: None,
         seed: 1,
         limit: None,
         threads: 2,

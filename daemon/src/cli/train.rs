@@ -19,9 +19,10 @@ const CELLS: usize = 30;
 /// How a training is done.
 #[derive(Debug, Args)]
 pub struct Training {
-    /// Inner size of what is added to a layer: higher learns more and weighs more.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
-    rank: u8,
+    /// Inner size of what is added to a layer: higher learns more and weighs more. Without it so high that the adapter has at
+    /// most 2 % as many numbers as the base, but from 4 to 8.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
+    rank: Option<u8>,
     /// Ends after so many seconds; without it when it has learnt enough.
     #[arg(long)]
     seconds: Option<u32>,
@@ -158,7 +159,7 @@ impl Place {
             corrections,
             lexicon: lexicon.as_deref(),
             folder: &self.folder,
-            rank: usize::from(training.rank),
+            rank: training.rank.map(usize::from),
             seed: training.seed,
             limit: training
                 .seconds
