@@ -17,7 +17,7 @@ lint() { cargo clippy --locked --release --workspace --all-targets -- -D warning
 document() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --workspace; }
 
 tests() {
-    cargo build --locked --release -p vocar-daemon -p vocar-accel --bins
+    cargo build --locked --release --workspace --bins
     cargo test --locked --release --workspace --no-fail-fast
 }
 

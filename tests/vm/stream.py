@@ -90,10 +90,16 @@ def soak(program: str, folder: Path, seconds: float) -> dict:
     if len(seen) < 20:
         sys.exit(f"{program} ended with {process.returncode} after {took:.0f} s: too soon to tell")
     # The first fifth is loading and warming up.
-    seen = seen[len(seen) // 5:]
+    seen = seen[len(seen) // 5 :]
     memory, files = (halves([sample[i] for sample in seen]) for i in (0, 1))
-    found = {"audio_seconds": round(total), "times_real_time": round(total / took, 1), "recordings": len(chosen),
-             "intents": intents, "memory_kb": memory, "files": files}
+    found = {
+        "audio_seconds": round(total),
+        "times_real_time": round(total / took, 1),
+        "recordings": len(chosen),
+        "intents": intents,
+        "memory_kb": memory,
+        "files": files,
+    }
     holds = process.returncode == 0 and memory[1] - memory[0] <= GROWTH and files[1] <= files[0]
     name = "hours of recordings through one process on the host"
     return {"check": name, "holds": holds, "found": found, "seconds": round(took, 1), "host": True}

@@ -71,7 +71,9 @@ def intents() -> dict:
     outside = Subscriber.python("stranger")
     eavesdropper = subprocess.Popen(
         ("runuser", "-u", "stranger", "--", "busctl", "monitor", "org.vocar.VoiceAssistant1"),
-        stdout=(LOGS / "eavesdropped").open("w"), stderr=subprocess.STDOUT)
+        stdout=(LOGS / "eavesdropped").open("w"),
+        stderr=subprocess.STDOUT,
+    )
     wrong = []
     rows = manifest()
     for row in rows:
@@ -103,14 +105,26 @@ def refusals() -> str:
         call("Reload", user="stranger", check=False),
         call("Subscribe", user="stranger", check=False),
         call("Subscribe", user="cockpit", check=False),
-        run("busctl", "set-property", "org.vocar.VoiceAssistant1", "/org/vocar/VoiceAssistant1",
-            "org.vocar.VoiceAssistant1", "PrivacyMode", "b", "false", user="stranger", check=False),
+        run(
+            "busctl",
+            "set-property",
+            "org.vocar.VoiceAssistant1",
+            "/org/vocar/VoiceAssistant1",
+            "org.vocar.VoiceAssistant1",
+            "PrivacyMode",
+            "b",
+            "false",
+            user="stranger",
+            check=False,
+        ),
     ]
     for done in refused:
         require(done.returncode != 0, f"not refused: {done.args[6:]}")
         text = done.stderr.lower()
-        require("access denied" in text or "not allowed" in text or "transcripts go only" in text or "rejected" in text,
-                f"refused for another reason: {done.stderr.strip()}")
+        require(
+            "access denied" in text or "not allowed" in text or "transcripts go only" in text or "rejected" in text,
+            f"refused for another reason: {done.stderr.strip()}",
+        )
     require(read("State", user="stranger") is not None, "a stranger may not even read the state")
     return f"{len(refused)} calls of a stranger and of an app without the right to transcripts"
 

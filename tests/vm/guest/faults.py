@@ -189,9 +189,19 @@ def version() -> str:
 def purged() -> str:
     """Purging leaves nothing."""
     run("apt-get", "-q", "-y", "purge", "vocar")
-    left = [path for path in ("/etc/vocar", "/var/lib/vocar", "/run/vocar", "/usr/share/vocar", "/usr/bin/vocard",
-                              "/usr/lib/systemd/system/vocard.service",
-                              "/etc/systemd/system/multi-user.target.wants/vocard.service") if os.path.lexists(path)]
+    left = [
+        path
+        for path in (
+            "/etc/vocar",
+            "/var/lib/vocar",
+            "/run/vocar",
+            "/usr/share/vocar",
+            "/usr/bin/vocard",
+            "/usr/lib/systemd/system/vocard.service",
+            "/etc/systemd/system/multi-user.target.wants/vocard.service",
+        )
+        if os.path.lexists(path)
+    ]
     require(not left, f"left behind: {left}")
     if run("getent", "passwd", "vocar", check=False).returncode == 0:
         raise Failed("the user is left behind")

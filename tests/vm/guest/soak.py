@@ -87,13 +87,18 @@ def soak(seconds: float, tell) -> dict:
             tell({"soak": samples[-1]})
     require(pid() == process and unit("NRestarts") == restarts, f"{UNIT} was restarted")
     require(len(samples) >= 4, "too short to tell")
-    settled_samples = samples[len(samples) // 5:]
+    settled_samples = samples[len(samples) // 5 :]
     memories = halves([sample["memory_kb"] for sample in settled_samples])
     opened = halves([sample["files"] for sample in settled_samples])
     require(memories[1] - memories[0] <= GROWTH, f"memory grows: {memories} kB")
     require(opened[1] <= opened[0], f"open files grow: {opened}")
     return {
-        "seconds": round(time.monotonic() - begin), "played": played, "intents": counter("intents"),
-        "rejected": counter("rejected"), "dropped_frames": counter("dropped_frames"),
-        "memory_kb": memories, "files": opened, "threads": samples[-1]["threads"],
+        "seconds": round(time.monotonic() - begin),
+        "played": played,
+        "intents": counter("intents"),
+        "rejected": counter("rejected"),
+        "dropped_frames": counter("dropped_frames"),
+        "memory_kb": memories,
+        "files": opened,
+        "threads": samples[-1]["threads"],
     }
