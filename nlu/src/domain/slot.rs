@@ -90,9 +90,8 @@ fn thermometer(
         max: slot.max.unwrap_or(cabin.max),
         step: slot.step.unwrap_or(1.0),
     };
-    if !(scale.min <= scale.max && scale.min >= -300.0 && scale.max <= 3000.0)
-        || !are_few(scale.min, scale.max, scale.step)
-    {
+    let sensible = scale.min <= scale.max && scale.min >= -300.0 && scale.max <= 3000.0;
+    if !(sensible && are_few(scale.min, scale.max, scale.step)) {
         return Err(place.error(
             "the range cannot be used",
             "-300 <= min <= max <= 3000, step at least 0.1, and at most 2000 steps",
