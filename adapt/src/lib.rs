@@ -2,7 +2,7 @@
 //!
 //! An adapter is what a domain adds to the encoder of [`vocar_nlu::encoder`]: a low-rank correction of some layers
 //! (E. Hu et al., 2021) and heads for its intents and slots. [`Base`] is what it begins with, [`Corpus`] what it learns from, a
-//! [`Trainer`] learns, and [`Adapter`] is what comes of it, measured on sentences that were held out and written so that a
+//! [`Trainer`] learns, and an adapter is what comes of it, measured on sentences that were held out and written so that a
 //! folder holds the old one or the new one, never half of it.
 
 mod adamw;
