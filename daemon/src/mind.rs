@@ -10,7 +10,7 @@ use crate::conversation::{Conversation, Manners, Moment, Outcome, Said};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vocar_nlu::{
-    AdapterStore, Choice, Context, Domain, Encoder, EntityValue, Intent, SentenceGraph,
+    AdapterStore, Choice, Context, Domain, Encoder, EntityValue, Intent, Reader, SentenceGraph,
     Understander, UnknownName,
 };
 
@@ -43,6 +43,16 @@ const CLOSE: f32 = 0.1;
 /// Least confidence, 0 to 1, of a sentence that is several commands: so many can be put together that some of them fit any
 /// talk a little.
 const SEVERAL: f32 = 0.9;
+
+/// Whether a sentence of the graph was put together: from several commands, or so that no template takes it whole.
+fn is_joined(commands: &[Vec<Intent>]) -> bool {
+    let by_encoder = |readings: &Vec<Intent>| {
+        readings
+            .first()
+            .is_some_and(|intent| intent.reader == Reader::Encoder)
+    };
+    commands.len() > 1 || commands.iter().any(by_encoder)
+}
 
 /// A question that nobody answered in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -317,7 +327,7 @@ impl Mind {
             .take_while(|reading| Self::is_close(reading.behind));
         let mut understood = close.map(|reading| {
             let mut commands = self.understander.commands(&reading.text, &context);
-            if commands.len() > 1 && reading.confidence < SEVERAL {
+            if reading.confidence < SEVERAL && is_joined(&commands) {
                 commands.clear();
             }
             let said = commands.into_iter();
