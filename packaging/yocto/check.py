@@ -1,5 +1,5 @@
 """Checks the layer as far as that goes without a Yocto build: BitBake's own parser reads configuration and recipes,
-every file that a recipe installs and every licence sum is compared with the checkout, the crates with Cargo.lock.
+every file that a recipe installs and every licence sum is compared with the checkout, crates are those of Cargo.lock.
 
     python3 packaging/yocto/check.py
 
@@ -70,7 +70,6 @@ def problems_of(recipe: Path) -> list[str]:
 
 
 def main() -> int:
-    sys.argv.append("--check")
     wrong = crates.main()
     try:
         import bb  # noqa: F401

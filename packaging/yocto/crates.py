@@ -1,7 +1,8 @@
 """The crates of Cargo.lock as a BitBake include file, which Yocto's fetcher reads.
 
     python3 packaging/yocto/crates.py           writes meta-vocar/recipes-vocar/vocar/vocar-crates.inc
-    python3 packaging/yocto/crates.py --check   says whether that file is what Cargo.lock asks for; exit code 1 if not
+
+Run it once in a checkout before the layer is built, and again when Cargo.lock has changed.
 """
 
 import sys
@@ -10,28 +11,27 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 INCLUDE = ROOT / "packaging/yocto/meta-vocar/recipes-vocar/vocar/vocar-crates.inc"
-COMMAND = "python3 packaging/yocto/crates.py"
+
+
+def registry(package: dict) -> str:
+    """Name of the registry that a package of Cargo.lock comes from, as the fetcher calls it."""
+    return package["source"].rsplit("/", 1)[-1].removesuffix("-index")
 
 
 def include() -> str:
     """Text of the include file."""
     packages = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
     fetched = [package for package in packages if "checksum" in package]
-    uris = [f"    crate://crates.io/{package['name']}/{package['version']} \\" for package in fetched]
+    uris = [f"    crate://{registry(package)}/{package['name']}/{package['version']} \\" for package in fetched]
     sums = [
         f'SRC_URI[{package["name"]}-{package["version"]}.sha256sum] = "{package["checksum"]}"' for package in fetched
     ]
-    return "\n".join([f"# From Cargo.lock: {COMMAND}", 'SRC_URI += " \\', *uris, '"', "", *sums, ""])
+    return "\n".join(["# From Cargo.lock", 'SRC_URI += " \\', *uris, '"', "", *sums, ""])
 
 
 def main() -> int:
-    if "--check" not in sys.argv[1:]:
-        INCLUDE.write_text(include())
-        return 0
-    if INCLUDE.exists() and INCLUDE.read_text() == include():
-        return 0
-    print(f"{INCLUDE.relative_to(ROOT)} is not what Cargo.lock asks for: {COMMAND}", file=sys.stderr)
-    return 1
+    INCLUDE.write_text(include())
+    return 0
 
 
 if __name__ == "__main__":
