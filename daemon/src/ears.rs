@@ -120,10 +120,10 @@ impl Ears {
         &self.backend
     }
 
-    /// Hears free speech of these words, or (`None`) none; it counts where [`Self::listen`] is told so.
+    /// Hears free speech of these words, or (`None`) none, once [`Self::set_names`] has said which names belong to them; it
+    /// counts where [`Self::listen`] is told so.
     pub fn set_free_words(&mut self, words: Option<NGram>) {
         self.free = words.map(Arc::new);
-        self.set_names(&Names::default());
     }
 
     /// The names that can be said in free speech; between utterances only.
