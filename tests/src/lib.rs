@@ -13,6 +13,8 @@ pub use service::Service;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use vocar_speech::source::AudioSource;
+
 /// Root of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {
@@ -36,6 +38,17 @@ pub fn shared(skipped: &str) -> Option<PathBuf> {
 pub fn speech_bundle(skipped: &str) -> Option<PathBuf> {
     let dir = repository().join("models/speech-en");
     found(dir.join("manifest.toml"), skipped).map(|_| dir)
+}
+
+/// A recording of the repository, at 16 kHz.
+///
+/// # Panics
+/// When it is not there or cannot be read: it belongs to the repository.
+#[must_use]
+pub fn recording(name: &str) -> Vec<f32> {
+    let path = repository().join("tests/recordings").join(name);
+    let source = AudioSource::open(&path).expect("the recording is there");
+    source.whole().expect("the recording is whole")
 }
 
 fn found(path: PathBuf, skipped: &str) -> Option<PathBuf> {

@@ -10,9 +10,8 @@ use vocar_daemon::event::EventKind;
 use vocar_daemon::pipeline::{Language, Pipeline};
 use vocar_inference::Precision;
 use vocar_speech::recogniser::Work;
-use vocar_speech::source::AudioSource;
 use vocar_tests::sound::SoundServer;
-use vocar_tests::{Bus, Service, repository, speech_bundle};
+use vocar_tests::{Bus, Service, recording, repository, speech_bundle};
 
 /// Most of one core that listening to silence may take, and most wake-ups a second of all threads together.
 const SHARE: f64 = 0.01;
@@ -159,11 +158,6 @@ async fn behind_a_sound_server_long_periods_let_it_sleep() {
     );
 }
 
-fn samples(name: &str) -> Vec<f32> {
-    let path = repository().join("tests/recordings").join(name);
-    AudioSource::open(&path).unwrap().whole().unwrap()
-}
-
 /// What a session in wake mode computes, and whether a command came of it.
 fn listen(pipeline: &mut Pipeline, sound: &[f32]) -> (Work, bool) {
     let before = pipeline.ears().unwrap().work();
@@ -200,8 +194,8 @@ fn each_stage_wakes_the_next_one_only() {
     let silence = vec![0.0; 10 * 16_000];
     assert_eq!(listen(&mut pipeline, &silence), (Work::default(), false));
 
-    let talk = [samples("talk-dinner.flac"), samples("talk-news.opus")].concat();
-    let command = [samples("set-temperature.wav"), silence[..16_000].to_vec()].concat();
+    let talk = [recording("talk-dinner.flac"), recording("talk-news.opus")].concat();
+    let command = [recording("set-temperature.wav"), silence[..16_000].to_vec()].concat();
     for sound in [talk, command] {
         let (work, understood) = listen(&mut pipeline, &sound);
         let seconds = sound.len() as f64 / 16_000.0;
@@ -212,7 +206,7 @@ fn each_stage_wakes_the_next_one_only() {
         assert!(work.steps as f64 <= seconds / 0.24 * 1.2 + 8.0, "{work:?}");
     }
     let woken = [
-        samples("sessions/wake-radio.opus"),
+        recording("sessions/wake-radio.opus"),
         silence[..16_000].to_vec(),
     ]
     .concat();

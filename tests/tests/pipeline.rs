@@ -6,8 +6,7 @@ use vocar_daemon::event::{Event, EventKind, Reason, Stage, Turn};
 use vocar_daemon::pipeline::{Language, Pipeline, Thresholds};
 use vocar_inference::Precision;
 use vocar_nlu::EntityValue;
-use vocar_speech::source::AudioSource;
-use vocar_tests::{repository, speech_bundle};
+use vocar_tests::{recording, speech_bundle};
 
 /// Samples (16 kHz) given at a time.
 const PIECE: usize = 320;
@@ -32,12 +31,6 @@ fn pipeline_of(settings: &Settings, thresholds: Thresholds) -> Pipeline {
     let ears = assembly::ears(settings, &pipeline.words(), Precision::Mixed).unwrap();
     pipeline.set_ears(Some(ears));
     pipeline
-}
-
-/// A recording at 16 kHz.
-fn samples(name: &str) -> Vec<f32> {
-    let path = repository().join("tests/recordings").join(name);
-    AudioSource::open(&path).unwrap().whole().unwrap()
 }
 
 fn silence(seconds: f64) -> Vec<f32> {
@@ -90,7 +83,7 @@ fn rejections(events: &[Event]) -> Vec<(Stage, Reason)> {
 
 /// A radio: talk without a pause, for so many seconds.
 fn radio(seconds: usize) -> Vec<f32> {
-    let talk = [samples("talk-news.opus"), samples("talk-weekend.opus")].concat();
+    let talk = [recording("talk-news.opus"), recording("talk-weekend.opus")].concat();
     let power = |frame: &[f32]| frame.iter().map(|sample| sample * sample).sum::<f32>();
     let mean = power(&talk) / (talk.len() / PIECE) as f32;
     let loud = talk
@@ -125,7 +118,7 @@ fn a_radio_that_talks_on_cannot_hold_up_an_utterance() {
     let Some(bundle) = speech_bundle("the greatest length of an utterance") else {
         return;
     };
-    let sound = [samples("set-temperature.wav"), radio(20)].concat();
+    let sound = [recording("set-temperature.wav"), radio(20)].concat();
     let lengths = [3.0, 15.0].map(|cap| {
         let mut settings = Settings::default();
         settings.model.dir.clone_from(&bundle);
@@ -150,7 +143,7 @@ fn a_command_in_one_breath_with_the_wake_phrase_counts() {
     let Some(mut pipeline) = pipeline("the wake phrase") else {
         return;
     };
-    let sound = [samples("sessions/wake-radio.opus"), silence(1.0)].concat();
+    let sound = [recording("sessions/wake-radio.opus"), silence(1.0)].concat();
     let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
     assert_eq!(wakes(&events), 1, "{events:?}");
     assert_eq!(intents(&events), ["media.set_source"], "{events:?}");
@@ -167,8 +160,8 @@ fn the_wake_phrase_is_good_for_one_command() {
         return;
     };
     let (wake, command) = (
-        samples("sessions/wake.opus"),
-        samples("set-temperature.wav"),
+        recording("sessions/wake.opus"),
+        recording("set-temperature.wav"),
     );
     let sound = [
         wake,
@@ -190,7 +183,7 @@ fn without_the_wake_phrase_nothing_is_taken_for_a_command() {
         return;
     };
     for name in ["set-temperature.wav", "open-window.wav", "no-command.wav"] {
-        let sound = [samples(name), silence(1.0)].concat();
+        let sound = [recording(name), silence(1.0)].concat();
         let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
         let words = |event: &Event| {
             !matches!(
@@ -211,7 +204,7 @@ fn one_button_is_one_command_and_the_next_button_another() {
         (1, "set-temperature.wav", "climate.set_temperature"),
         (2, "open-window.wav", "window.open"),
     ] {
-        let spoken = samples(name);
+        let spoken = recording(name);
         let sound = [spoken.clone(), silence(1.0), spoken, silence(1.0)].concat();
         let events = session(&mut pipeline, id, ListenMode::PushToTalk, &sound);
         assert_eq!(intents(&events), [intent], "{events:?}");
@@ -233,9 +226,9 @@ fn a_spoken_question_is_answered_by_voice() {
     };
     for mode in [ListenMode::PushToTalk, ListenMode::OpenMic] {
         let sound = [
-            samples("sessions/ask-temperature.opus"),
+            recording("sessions/ask-temperature.opus"),
             silence(1.5),
-            samples("sessions/answer-temperature.opus"),
+            recording("sessions/answer-temperature.opus"),
             silence(1.0),
         ]
         .concat();
@@ -267,7 +260,7 @@ fn silence_after_a_question_ends_it() {
     let Some(mut pipeline) = pipeline("a question that nobody answers") else {
         return;
     };
-    let sound = [samples("sessions/ask-temperature.opus"), silence(10.0)].concat();
+    let sound = [recording("sessions/ask-temperature.opus"), silence(10.0)].concat();
     let events = session(&mut pipeline, 1, ListenMode::PushToTalk, &sound);
     assert_eq!(intents(&events), [""; 0]);
     assert_eq!(
@@ -288,7 +281,7 @@ fn an_open_microphone_asks_for_more_confidence() {
     let Some(mut pipeline) = pipeline_with(thresholds, "confidence by the way of listening") else {
         return;
     };
-    let sound = [samples("open-window.wav"), silence(1.0)].concat();
+    let sound = [recording("open-window.wav"), silence(1.0)].concat();
     let events = session(&mut pipeline, 1, ListenMode::PushToTalk, &sound);
     assert_eq!(intents(&events), ["window.open"], "{events:?}");
 
@@ -319,7 +312,7 @@ fn sound_that_breaks_off_is_no_half_of_the_next_sentence() {
     let Some(mut pipeline) = pipeline("a sentence cut by a lost microphone") else {
         return;
     };
-    let sentence = samples("set-temperature.wav");
+    let sentence = recording("set-temperature.wav");
     let (begin, end) = sentence.split_at(sentence.len() / 2);
     pipeline.begin(1, "driver", ListenMode::OpenMic).unwrap();
     let mut events = play(&mut pipeline, begin);
@@ -336,7 +329,10 @@ fn a_piece_of_other_talk_is_no_command() {
     let Some(mut pipeline) = pipeline("commands within other talk") else {
         return;
     };
-    let (talk, command) = (samples("no-command.wav"), samples("set-temperature.wav"));
+    let (talk, command) = (
+        recording("no-command.wav"),
+        recording("set-temperature.wav"),
+    );
     for (pause, meant) in [(0.1, false), (2.0, true)] {
         let sound = [talk.clone(), silence(pause), command.clone(), silence(1.5)].concat();
         let events = session(&mut pipeline, 1, ListenMode::OpenMic, &sound);
@@ -350,7 +346,7 @@ fn names_that_arrive_while_listening_are_heard_from_the_next_sentence_on() {
     let Some(mut pipeline) = pipeline("names that arrive while listening") else {
         return;
     };
-    let sound = [samples("call.opus"), silence(1.5)].concat();
+    let sound = [recording("call.opus"), silence(1.5)].concat();
     pipeline.begin(1, "driver", ListenMode::PushToTalk).unwrap();
     play(&mut pipeline, &silence(0.5));
     let name = EntityValue::new("c5", ["Sarah Johnson"]);

@@ -12,20 +12,14 @@ use vocar_daemon::event::EventKind;
 use vocar_daemon::pipeline::{Language, Pipeline};
 use vocar_hw::Level;
 use vocar_inference::Precision;
-use vocar_speech::source::AudioSource;
 use vocar_tests::sound::SoundServer;
-use vocar_tests::{Bus, Service, repository, speech_bundle};
+use vocar_tests::{Bus, Service, recording, repository, speech_bundle};
 use zbus::Variant;
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// How long a level may take to relax on a machine that has other work to do.
 const CALM: Duration = Duration::from_secs(300);
 const OPTIMISE: &str = "Vehicle.Cabin.Infotainment.PowerOptimizeLevel";
-
-fn samples(name: &str) -> Vec<f32> {
-    let path = repository().join("tests/recordings").join(name);
-    AudioSource::open(&path).unwrap().whole().unwrap()
-}
 
 /// What the vehicle says to bring a level.
 fn word(level: Level) -> u8 {
@@ -111,7 +105,7 @@ async fn a_command_survives_every_change_of_level() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let quiet = vec![0.0; 8000];
-    let spoken = [quiet.clone(), samples("set-temperature.wav"), quiet].concat();
+    let spoken = [quiet.clone(), recording("set-temperature.wav"), quiet].concat();
     for from in [
         Level::Performance,
         Level::Balanced,
@@ -208,7 +202,7 @@ fn a_sentence_is_heard_out_with_the_variant_it_began_with() {
     let mut pipeline = Pipeline::new(mind, Language::Domains, thresholds, "driver".into());
     let ears = assembly::ears(&settings, &pipeline.words(), Precision::Mixed).unwrap();
     pipeline.set_ears(Some(ears));
-    let sentence = samples("set-temperature.wav");
+    let sentence = recording("set-temperature.wav");
     let silence = vec![0.0; 24_000];
     pipeline.begin(1, "driver", ListenMode::OpenMic).unwrap();
     let play = |pipeline: &mut Pipeline, sound: &[f32]| {

@@ -3,9 +3,8 @@
 use super::typed::Talk;
 use std::collections::HashMap;
 use std::time::Duration;
-use vocar_speech::source::AudioSource;
 use vocar_tests::sound::SoundServer;
-use vocar_tests::{repository, speech_bundle};
+use vocar_tests::{recording, speech_bundle};
 use zbus::Variant;
 
 /// Rate of the virtual microphone, in Hz.
@@ -13,10 +12,8 @@ const RATE: u32 = 16_000;
 
 /// A recording with silence around it.
 fn samples(name: &str) -> Vec<f32> {
-    let path = repository().join("tests/recordings").join(name);
-    let spoken = AudioSource::open(&path).unwrap().whole().unwrap();
     let silence = vec![0.0; RATE as usize];
-    [silence.clone(), spoken, silence].concat()
+    [silence.clone(), recording(name), silence].concat()
 }
 
 async fn state_becomes(talk: &Talk, wanted: &str) {

@@ -7,8 +7,7 @@ use vocar_daemon::event::{Event, EventKind, Reason, Stage};
 use vocar_daemon::pipeline::{Language, Pipeline};
 use vocar_inference::Precision;
 use vocar_nlu::SlotValue;
-use vocar_speech::source::AudioSource;
-use vocar_tests::{repository, speech_bundle};
+use vocar_tests::{recording, speech_bundle};
 
 /// Samples (16 kHz) given at a time.
 const PIECE: usize = 320;
@@ -32,8 +31,7 @@ fn pipeline_of(skipped: &str, settings: &mut Settings) -> Option<Pipeline> {
 
 /// A recording at 16 kHz, and silence after it.
 fn spoken(name: &str) -> Vec<f32> {
-    let path = repository().join("tests/recordings").join(name);
-    let mut sound = AudioSource::open(&path).unwrap().whole().unwrap();
+    let mut sound = recording(name);
     sound.extend(silence(1.2));
     sound
 }
