@@ -131,8 +131,9 @@ def read_heard(path: Path) -> list[Example]:
             continue
         heard = text.split(" ")[:MOST_WORDS]
         tags = bio(len(heard), [(slot, *span) for slot, span in json.loads(where).items()])
-        example = Example("car", heard, intent, tags, "train", OF_HEARD)
-        if found.setdefault(text, example).intent != intent:
+        strange = intent == STRANGE
+        example = Example("car", heard, NONE if strange else intent, None if strange else tags, "train", OF_HEARD)
+        if found.setdefault(text, example).intent != example.intent:
             doubtful.add(text)
     return [example for text, example in found.items() if text not in doubtful]
 
