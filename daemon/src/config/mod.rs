@@ -2,9 +2,11 @@
 
 mod check;
 mod layers;
+mod limits;
 mod settings;
 
 pub use layers::{Layers, Scope};
+pub use limits::{CallLimits, Rate};
 pub use settings::{
     AcceleratorChoice, Adapters, Audio, Bus, Dialogue, Domains, Hardware, Listen, ListenMode, Log,
     Model, PowerChoice, PrecisionChoice, Privacy, Reference, SeatMicrophone, Settings, StartMode,

@@ -1,5 +1,6 @@
 //! What can be configured: one struct per section of `vocar.toml`, each with its built-in values.
 
+use super::CallLimits;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -363,6 +364,8 @@ pub struct Bus {
     pub address: String,
     /// Group whose members may receive transcripts.
     pub transcripts_group: String,
+    /// How much one program may ask for.
+    pub limits: CallLimits,
 }
 
 impl Default for Bus {
@@ -370,6 +373,7 @@ impl Default for Bus {
         Self {
             address: "system".into(),
             transcripts_group: "vocar-transcripts".into(),
+            limits: CallLimits::default(),
         }
     }
 }
