@@ -4,7 +4,7 @@ mod client;
 mod emit;
 mod errors;
 mod interface;
-mod options;
+pub mod options;
 mod peers;
 mod throttle;
 mod wire;

@@ -1,6 +1,6 @@
 //! What can be configured: one struct per section of `vocar.toml`, each with its built-in values.
 
-use super::CallLimits;
+use super::{CallLimits, Trusted};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +17,8 @@ pub struct Settings {
     pub domains: Domains,
     /// What the encoder learnt beside what it came with.
     pub adapters: Adapters,
+    /// Whose models, adapters and domains are taken.
+    pub trust: Trusted,
     /// Where the sound comes from.
     pub audio: Audio,
     /// When the assistant listens, and how sure it must be.
