@@ -60,7 +60,9 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 old=$(package "$version-1")
 build=(--fast --no-build)
 new=$(package "$version-2")
-bash tests/vm/image.sh "$arch" "$room" "$old" "$new"
+# What was packed beside it.
+others=("$room/deb-$arch"/vocar-{accel,kuksa}_"${new##*/vocar_}")
+bash tests/vm/image.sh "$arch" "$room" "$old" "$new" "${others[@]}"
 
 results=$room/results-$arch.jsonl console=$room/console-$arch.log
 rm -f "$results"
