@@ -1,4 +1,4 @@
-"""Licence notices of every crate that is linked into the programs of a package, from the sources that cargo has at hand.
+"""Licence notices of every crate that is linked into a package's programs, from the sources that cargo has at hand.
 
     python3 packaging/deb/third_party.py PACKAGE [TARGET] > third-party.txt
 """
