@@ -68,7 +68,7 @@ make_disk() {
     others=("$room/deb-$arch"/vocar-{accel,kuksa}_"${new##*/vocar_}")
     bash tests/vm/image.sh "$arch" "$room" "$old" "$new" "${others[@]}"
 }
-[ -n "$again" ] || make_disk
+if [ -z "$again" ]; then make_disk; fi
 
 results=$room/results-$arch.jsonl console=$room/console-$arch.log
 rm -f "$results"
