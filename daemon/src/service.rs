@@ -202,8 +202,7 @@ async fn watchdog(board: Arc<Board>) {
         }
         seen = heartbeat;
         let now = summary(&board);
-        if now != shown {
-            notify::status(&now);
+        if now != shown && notify::status(&now) {
             shown = now;
         }
     }

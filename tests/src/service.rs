@@ -104,6 +104,20 @@ impl Service {
         panic!("vocard did not say {text:?} within {limit:?}");
     }
 
+    /// Has the service manager read nothing more of what the daemon tells it, and leaves no room for more.
+    ///
+    /// # Panics
+    /// If the socket cannot be filled.
+    pub fn stop_reading(&self) {
+        let filler = UnixDatagram::unbound().expect("a socket");
+        filler
+            .set_nonblocking(true)
+            .expect("a socket that does not wait");
+        let place = self.dir.path().join("notify");
+        let full = (0..100_000).any(|_| filler.send_to(b"STATUS=unread\n", &place).is_err());
+        assert!(full, "the manager's socket takes everything");
+    }
+
     /// Replaces the configuration file.
     pub fn configure(&self, config: &str) {
         write(&self.dir.path().join("vocar.toml"), config);

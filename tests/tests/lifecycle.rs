@@ -45,6 +45,21 @@ async fn without_a_bundle_it_stays_up_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_service_manager_that_does_not_read_stops_nothing() {
+    let bus = Bus::start();
+    let mut service = Service::start(&bus, NO_MODEL);
+    service.stop_reading();
+    // Reading the configuration again is told before and after: what cannot be told is left untold.
+    for _ in 0..3 {
+        service.signal(libc::SIGHUP);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    understands_soon(&bus, Duration::from_secs(10)).await;
+    service.signal(libc::SIGTERM);
+    assert!(service.wait(Duration::from_secs(10)).success());
+}
+
+#[tokio::test]
 async fn a_bundle_that_is_no_bundle_is_named() {
     for (name, text, part) in [
         ("manifest.toml", "format = 1\nname = [", "manifest.toml"),

@@ -115,6 +115,29 @@ def read_samples(path: Path, split: str, weight: float = 1.0) -> Iterator[Exampl
             yield Example("car", said, intent, tags, split, weight)
 
 
+#: Only so sure readings are learnt from: what is less sure is mostly something else.
+SURE = 0.3
+#: How often a reading is drawn against a sentence as it was meant.
+OF_HEARD = 0.3
+
+
+def read_heard(path: Path) -> list[Example]:
+    """Readings of `training.nlu.heard` that are not what was said; none that stands for two intents."""
+    found: dict[str, Example] = {}
+    doubtful: set[str] = set()
+    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        text, intent, _, where, said, _, confidence = line.split("\t")
+        if text == said or float(confidence) < SURE:
+            continue
+        heard = text.split(" ")[:MOST_WORDS]
+        tags = bio(len(heard), [(slot, *span) for slot, span in json.loads(where).items()])
+        strange = intent == STRANGE
+        example = Example("car", heard, NONE if strange else intent, None if strange else tags, "train", OF_HEARD)
+        if found.setdefault(text, example).intent != example.intent:
+            doubtful.add(text)
+    return [example for text, example in found.items() if text not in doubtful]
+
+
 def samples(folder: Path) -> dict[str, list[Path]]:
     """The files of `training.nlu.car_domain`, by split."""
     return {split: [folder / f"{split}.tsv", folder / f"strangers-{split}.tsv"] for split in ("train", "dev")}
@@ -218,7 +241,13 @@ def packs(folder: Path) -> list[Example]:
     return [e for e in found if e.split != "train" or (e.domain, e.key) not in chosen_on]
 
 
-def corpus(folder: Path, car: dict[str, list[Path]], everyday: Path, withheld: frozenset[str] = frozenset()) -> Corpus:
+def corpus(
+    folder: Path,
+    car: dict[str, list[Path]],
+    everyday: Path,
+    withheld: frozenset[str] = frozenset(),
+    heard: Path | None = None,
+) -> Corpus:
     """Everything. `car` has files of samples for `train` and `dev`; no sentence of `everyday` is learnt from, and none
     of the `withheld` intents of CLINC, which are there to be learnt later by others."""
     out = Corpus()
@@ -228,6 +257,8 @@ def corpus(folder: Path, car: dict[str, list[Path]], everyday: Path, withheld: f
     tests = read_everyday(everyday)
     forbidden = {example.key for example in tests}
     drawn = [e for split in ("train", "dev") for path in car[split] for e in read_samples(path, split)]
+    said = {e.key for e in drawn}
+    drawn += [e for e in (read_heard(heard) if heard else []) if e.key not in said]
     everything = from_text + drawn + [e for e in from_packs(from_text) if e.split != "test"]
     for example in everything:
         if example.domain != "car" or example.key not in forbidden:

@@ -100,6 +100,7 @@ def main() -> None:
 
     vocar = args.vocar.split(" ")
     lines = sample(vocar, str(args.domain), Path(args.entities), args.count, args.seed)
+    random.Random(args.seed).shuffle(lines)
     written = 0
     with args.out.open("w", encoding="utf-8") as out:
         out.write(HEADING + "\n")

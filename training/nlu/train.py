@@ -26,8 +26,9 @@ from torch.nn import functional
 
 from training.nlu import chain, data, pretrain, scoring, teachers
 from training.nlu.data import DOMAINS, NONE, Corpus, Example
-from training.nlu.model import Config, Encoder, Lookup, Understanding, saved
+from training.nlu.model import Config, Encoder, Lookup, Understanding, load, saved
 from training.nlu.noise import Noise, sound_alikes
+from training.nlu.rounded import round_layers
 from training.nlu.text import MOST_WORDS
 from training.nlu.values import Values
 
@@ -62,7 +63,9 @@ class Trainer:
         self.device = torch.device(args.device)
         self.rng = random.Random(args.seed)
         torch.manual_seed(args.seed)
-        self.corpus = data.corpus(args.packs, data.samples(args.samples), args.everyday, withheld(args.withhold))
+        self.corpus = data.corpus(
+            args.packs, data.samples(args.samples), args.everyday, withheld(args.withhold), args.heard
+        )
         self.train = {domain: self.corpus.of("train", domain) for domain in DOMAINS}
         self.weights = {domain: np.cumsum([e.weight for e in self.train[domain]]) for domain in DOMAINS}
         self.noise = Noise(sound_alikes(args.lexicon))
@@ -79,6 +82,8 @@ class Trainer:
         self.lessons = {d: self._lesson(d) for d in SHARES} if args.teachers else {}
         shipped = self.model.parameters_shipped() / 1e6
         print(f"{shipped:.2f} M parameters, { ({d: len(self.train[d]) for d in DOMAINS}) }", flush=True)
+        if args.int8:
+            round_layers(self.model.encoder)
         self.average = copy.deepcopy(self.model).eval()
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.02)
         self.step, self.spent, self.best = 0, 0.0, 0.0
@@ -86,7 +91,13 @@ class Trainer:
 
     def _network(self) -> tuple[Understanding, Lookup]:
         """The network before it learns, and what makes its inputs of words."""
-        args, words = self.args, vocabulary(self.corpus, self.args.vocabulary)
+        args = self.args
+        if args.begin:
+            model, state = load(args.begin)
+            if state["intents"] != self.corpus.intents or state["tags"] != self.corpus.tags:
+                raise SystemExit(f"{args.begin} was trained for other intents or slots: begin without --begin")
+            return model, Lookup(state["vocabulary"])
+        words = vocabulary(self.corpus, args.vocabulary)
         config = Config(
             vocabulary=len(words), dim=args.dim, layers=args.layers, heads=args.dim // 32, dropout=args.dropout
         )
@@ -265,6 +276,9 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
     parser.add_argument("--names", type=Path, help="from training.nlu.names: more values for slots")
     parser.add_argument("--withhold", type=Path, help="intents of CLINC that are not learnt, one a line")
+    parser.add_argument("--heard", type=Path, help="from training.nlu.heard: what sentences were heard as")
+    parser.add_argument("--begin", type=Path, help="a checkpoint to go on from, with its words and sizes")
+    parser.add_argument("--int8", action="store_true", help="round layers as the shipped network does")
     parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="checkpoints to learn from besides")
     parser.add_argument("--lesson", type=int, default=300_000, help="sentences that the teachers are asked about")
     parser.add_argument("--hard", type=float, default=1.0, help="weight of the labels against the teachers")

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from training.nlu import car_domain, chain, data, evaluate, names, pretrain, scoring, tensors, train
 from training.nlu.export import TOLERANCE, check, graph, manifest, write
 from training.nlu.model import Config, Encoder, Lookup, Understanding, load
 from training.nlu.noise import Noise, cardinal, sound_alikes, spoken
+from training.nlu.rounded import Rounded, round_layers
 from training.nlu.text import BUCKETS, grams, words
 from training.nlu.values import Values
 
@@ -133,6 +135,49 @@ def test_the_car_takes_from_the_packs_what_it_knows_and_what_it_does_not(small: 
     assert taken["what is the exact time"] == "clock.time"
     assert taken["roll two dice"] == data.NONE
     assert taken["why is the sky blue"] == data.NONE
+
+
+def test_of_what_was_heard_only_what_is_sure_and_new_is_learnt(small: Path):
+    heard = [
+        ("open a left window", "window.open", '{"zone":[2,3]}', "open the left window", 0, 0.9),
+        ("open the rear window", "window.open", '{"zone":[2,3]}', "open the right window", 0, 0.9),
+        ("often the left", "window.open", "{}", "open the left window", 1, 0.1),
+        ("lay music", "media.play", "{}", "play good music", 0, 0.8),
+        ("lay music", "window.open", "{}", "open the left window", 2, 0.4),
+        ("play good music", "media.play", "{}", "play good music", 0, 0.9),
+    ]
+    lines = ["\t".join(map(str, (t, i, "{}", spans, said, rank, sure))) for t, i, spans, said, rank, sure in heard]
+    path = small / "heard.tsv"
+    path.write_text("\n".join(["heading", *lines]), encoding="utf-8")
+    assert [(e.key, e.intent, e.tags) for e in data.read_heard(path)[:1]] == [
+        ("open a left window", "window.open", ["O", "O", "B-zone", "O"])
+    ]
+    found = data.corpus(small, data.samples(small), small / "everyday.tsv", heard=path)
+    new = {e.key for e in found.of("train", "car")} - {e.key for e in corpus(small).of("train", "car")}
+    assert new == {"open a left window"}
+
+
+def test_a_layer_rounds_as_integers_do():
+    torch.manual_seed(3)
+    layer, x = nn.Linear(64, 48), torch.randn(5, 64)
+    rounded = Rounded(layer)
+    scale = layer.weight.abs().amax(1) / 127
+    row = x.abs().amax(1, keepdim=True) / 127
+    integers = (layer.weight / scale[:, None]).round().long(), (x / row).round().long()
+    wanted = (integers[1] @ integers[0].T) * row * scale + layer.bias
+    assert torch.allclose(rounded(x), wanted, atol=1e-5)
+    assert not torch.equal(rounded(x), layer(x))
+    rounded(x).sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.abs().sum() > 0
+
+
+def test_a_network_that_rounds_keeps_its_names():
+    network = nn.Sequential(nn.Linear(4, 4), nn.ModuleDict({"inner": nn.Linear(4, 2)}))
+    before = list(network.state_dict())
+    round_layers(network)
+    round_layers(network)
+    assert list(network.state_dict()) == before
+    assert sum(isinstance(one, Rounded) for one in network.modules()) == 2
 
 
 def test_numbers_are_said():
@@ -291,6 +336,17 @@ def test_a_small_corpus_is_learnt_by_heart_measured_and_exported(
     monkeypatch.setattr(sys, "argv", ["train", *options.split(), *taught.split()])
     train.main()
     pupil, _ = load(small / "taught" / "best.pt")
+    found = scoring.logits(pupil, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
+    assert (
+        scoring.figures(found, examples, state["intents"]["car"], tags, scoring.steps(pupil, "car", tags))["intent"]
+        == 1
+    )
+    further = f"--out {small}/further {sizes} --begin {small}/taught/best.pt --int8".replace(
+        "--steps 220", "--steps 20"
+    )
+    monkeypatch.setattr(sys, "argv", ["train", *options.split(), *further.split()])
+    train.main()
+    pupil, _ = load(small / "further" / "best.pt")
     found = scoring.logits(pupil, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
     assert (
         scoring.figures(found, examples, state["intents"]["car"], tags, scoring.steps(pupil, "car", tags))["intent"]
