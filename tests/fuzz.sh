@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/../fuzz"
 minutes=${1:-2}
 [ $# -gt 0 ] && shift
-targets=${*:-domain_file adapter_file text bundle audio_file}
+targets=${*:-domain_file adapter_file text bundle audio_file bus_options configuration accel_message signature}
 command -v cargo-fuzz >/dev/null || {
     echo "cargo-fuzz is not there: cargo install cargo-fuzz" >&2
     exit 2
@@ -27,6 +27,25 @@ seeds() {
         case $file in *.wav) kind='\000' ;; *.flac) kind='\001' ;; *) kind='\002' ;; esac
         { printf "$kind" && head -c 20000 "$file"; } >"$seed/$(basename "$file")"
     done ;;
+    bus_options)
+        printf '\001\025\0\0\0\0\0\0\0\004\0\0\0mode\0\001s\0\004\0\0\0wake\0' >"$seed/mode"
+        printf '\001\030\0\0\0\0\0\0\0\007\0\0\0timeout\0\001d\0\0\0\0\0\0\0\0\004\100' >"$seed/timeout"
+        printf '\001\032\0\0\0\0\0\0\0\007\0\0\0adapter\0\002as\0\006\0\0\0\001\0\0\0a\0' >"$seed/adapter"
+        printf '\001\066\0\0\0\0\0\0\0\055\0\0\0Vehicle.Cabin.Infotainment.PowerOptimizeLevel\0\001y\0\003' >"$seed/vehicle"
+        ;;
+    configuration) cp ../systemd/vocar.toml "$seed/" ;;
+    accel_message)
+        printf '\006\0\0\0"Step"' >"$seed/request"
+        printf '\007\0\0\0"Alive"\025\0\0\0{"Loaded":{"by":"x"}}' >"$seed/reply"
+        ;;
+    signature)
+        {
+            printf 'format = 1\nname = "speech-en"\n\0untrusted comment: signature from minisign secret key\n'
+            echo RUQFA1AAp4uEtRnmfWpjj+d5uVAkqX0x2klfQq4AUeZeG/AWcIlJ59GQ/q/X3Fz8JV+2gHFhHVdFiR5TUJiljRWMTrq6sn/9JA0=
+            echo 'trusted comment: speech-en 0.1.0'
+            echo 637xOxC2T+8UvoCje9OZdNZhW1B/XpPRss6PMF00d0awAkHbZksrlqpype4exSi38+kXdZeHg37TEHEAptjlDQ==
+        } >"$seed/signed"
+        ;;
     esac
 }
 

@@ -30,6 +30,7 @@ need libspeexdsp1 speexdsp                   # takes what the car plays out of w
 need systemd has systemd-analyze             # checks the units; busctl
 need make has make                           # builds the example subscriber in C
 need libsystemd-dev libsystemd               # which speaks through sd-bus
+need minisign has minisign                   # signs models, as an integrator does
 need python3-dbus-next dbus_next             # the example subscriber in Python
 need libglib2.0-bin has gdbus                # a stranger who listens to the bus
 need python3-venv virtual_environments       # ruff, which checks the Python code

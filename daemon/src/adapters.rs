@@ -84,7 +84,8 @@ pub fn store(
     mut fault: impl FnMut(&AdapterError),
 ) -> Arc<AdapterStore> {
     let configured = &settings.adapters;
-    let store = AdapterStore::new(encoder, &configured.folder, configured.bytes());
+    let store = AdapterStore::new(encoder, &configured.folder, configured.bytes())
+        .trusting(settings.trust.adapters());
     let options = LoadOptions {
         merge: configured.merge,
         pin: false,

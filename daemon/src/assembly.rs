@@ -35,7 +35,7 @@ pub enum MindError {
 /// # Errors
 /// [`DomainError`] names the file and the field.
 pub fn domains(settings: &Settings) -> Result<Vec<Arc<Domain>>, DomainError> {
-    catalogue::load(&settings.domains)
+    catalogue::load(&settings.domains, &settings.trust.domains())
 }
 
 /// Folder of the bundle that reads what no template says: the configured one, else the one beside the speech bundle if there is
@@ -63,7 +63,9 @@ pub fn lexicon(settings: &Settings) -> Option<PathBuf> {
 /// [`EncoderError`] when the bundle is damaged.
 pub fn encoder(settings: &Settings) -> Result<Option<Arc<Encoder>>, EncoderError> {
     let dir = understanding(settings);
-    dir.map(|dir| Encoder::load(&dir).map(Arc::new)).transpose()
+    let trust = settings.trust.bundles();
+    dir.map(|dir| Encoder::load_trusted(&dir, &trust).map(Arc::new))
+        .transpose()
 }
 
 /// The words of free speech, if it is wanted and the bundle for understanding has them.
@@ -71,7 +73,7 @@ fn free_words(settings: &Settings) -> Result<Option<NGram>, EarsError> {
     let Some(dir) = understanding(settings).filter(|_| settings.recognition.free_speech) else {
         return Ok(None);
     };
-    let bundle = TextBundle::open(dir)?;
+    let bundle = TextBundle::open_trusted(dir, &settings.trust.bundles())?;
     let free = bundle.manifest().free_speech.as_ref();
     let words = free.map(|free| NGram::load(&bundle.path(&free.words)));
     Ok(words.transpose()?)

@@ -3,6 +3,7 @@
 use crate::config::Domains;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vocar_inference::Trust;
 use vocar_nlu::domain::built_in_names;
 use vocar_nlu::{Domain, DomainError};
 
@@ -13,7 +14,7 @@ const MAIN: &str = "domain.toml";
 ///
 /// # Errors
 /// [`DomainError`] names the file and the field.
-pub fn load(domains: &Domains) -> Result<Vec<Arc<Domain>>, DomainError> {
+pub fn load(domains: &Domains, trust: &Trust) -> Result<Vec<Arc<Domain>>, DomainError> {
     let locale = domains.locale();
     let mut loaded = Vec::new();
     if domains.car {
@@ -29,7 +30,8 @@ pub fn load(domains: &Domains) -> Result<Vec<Arc<Domain>>, DomainError> {
         }
     }
     for folder in folders(&domains.dirs) {
-        loaded.push(Arc::new(Domain::load_in(&folder, locale.as_ref())?));
+        let domain = Domain::load_trusted(&folder, locale.as_ref(), trust)?;
+        loaded.push(Arc::new(domain));
     }
     Ok(loaded)
 }
@@ -60,11 +62,15 @@ pub fn folders(dirs: &[PathBuf]) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// When none is found and a folder that might have it cannot be loaded.
-pub fn find_in_folders(domains: &Domains, name: &str) -> Result<Option<Domain>, DomainError> {
+pub fn find_in_folders(
+    domains: &Domains,
+    name: &str,
+    trust: &Trust,
+) -> Result<Option<Domain>, DomainError> {
     let locale = domains.locale();
     let mut broken = None;
     for folder in folders(&domains.dirs) {
-        match Domain::load_in(&folder, locale.as_ref()) {
+        match Domain::load_trusted(&folder, locale.as_ref(), trust) {
             Ok(domain) if domain.name() == name => return Ok(Some(domain)),
             Ok(_) => {}
             // The folder called like the domain is likelier to be the one that is meant.
@@ -98,7 +104,7 @@ pub struct Listed {
 
 /// All domains that the configuration knows or that are built in.
 #[must_use]
-pub fn list(domains: &Domains) -> Vec<Listed> {
+pub fn list(domains: &Domains, trust: &Trust) -> Vec<Listed> {
     let locale = domains.locale();
     let is_on = |name: &str| !domains.disabled.iter().any(|off| off == name);
     let mut all = Vec::new();
@@ -117,7 +123,7 @@ pub fn list(domains: &Domains) -> Vec<Listed> {
         }
     }
     for folder in folders(&domains.dirs) {
-        let domain = Domain::load_in(&folder, locale.as_ref());
+        let domain = Domain::load_trusted(&folder, locale.as_ref(), trust);
         let called = folder.file_name().unwrap_or_default().to_string_lossy();
         let name = domain.as_ref().map_or(&*called, Domain::name).to_owned();
         all.push(Listed {
@@ -157,16 +163,28 @@ mod tests {
         domain(&all.join("a"), "awning", "unroll the awning");
         std::fs::create_dir(all.join("no-domain")).unwrap();
         let domains = configured(&[&one, &all]);
-        let names: Vec<String> = load(&domains)
+        let names: Vec<String> = load(&domains, &Trust::everybody())
             .unwrap()
             .iter()
             .map(|domain| domain.name().to_owned())
             .collect();
         assert_eq!(names, ["car", "lamp", "awning", "boat"]);
-        let found = find_in_folders(&domains, "boat").unwrap().unwrap();
+        let found = find_in_folders(&domains, "boat", &Trust::everybody())
+            .unwrap()
+            .unwrap();
         assert_eq!(found.name(), "boat");
-        assert!(find_in_folders(&domains, "car").unwrap().is_none());
-        assert!(load(&configured(&[&root.path().join("gone")])).is_err());
+        assert!(
+            find_in_folders(&domains, "car", &Trust::everybody())
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            load(
+                &configured(&[&root.path().join("gone")]),
+                &Trust::everybody()
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -175,10 +193,14 @@ mod tests {
         domain(&root.path().join("lamp"), "lamp", "light (the lamp");
         domain(&root.path().join("boat"), "boat", "start the boat");
         let domains = configured(&[root.path()]);
-        let error = find_in_folders(&domains, "lamp").unwrap_err();
+        let error = find_in_folders(&domains, "lamp", &Trust::everybody()).unwrap_err();
         assert_eq!(error.line, Some(4), "{error}");
-        assert!(find_in_folders(&domains, "boat").unwrap().is_some());
-        let listed = list(&domains);
+        assert!(
+            find_in_folders(&domains, "boat", &Trust::everybody())
+                .unwrap()
+                .is_some()
+        );
+        let listed = list(&domains, &Trust::everybody());
         let lamp = listed.iter().find(|listed| listed.name == "lamp").unwrap();
         assert!(lamp.domain.is_err() && !lamp.enabled);
         assert!(
@@ -195,7 +217,8 @@ mod tests {
             built_in: vec!["home".into()],
             ..Domains::default()
         };
-        let understander = vocar_nlu::Understander::new(load(&domains).unwrap());
+        let understander =
+            vocar_nlu::Understander::new(load(&domains, &Trust::everybody()).unwrap());
         let context = vocar_nlu::Context::addressed();
         let found = understander.understand("heat the house to 65", &context);
         assert_eq!(found[0].slots["temperature"].to_string(), "65F");

@@ -72,7 +72,7 @@ impl std::fmt::Debug for Ears {
 
 impl Ears {
     /// Loads the bundle in `dir`; the network and the lexicon with the graph load side by side. Of the settings those of the
-    /// hardware count.
+    /// hardware and whom to trust count.
     ///
     /// # Errors
     /// [`EarsError`] names what is missing or wrong.
@@ -83,7 +83,7 @@ impl Ears {
         config: RecogniserConfig,
         settings: &Settings,
     ) -> Result<(Self, Arc<DecodingGraph>), EarsError> {
-        let bundle = Bundle::open(dir)?;
+        let bundle = Bundle::open_trusted(dir, &settings.trust.bundles())?;
         let precision = available(&bundle, precision);
         let (model, spelled) = std::thread::scope(|scope| {
             let model = scope.spawn(|| offload::place(settings, &bundle, precision));

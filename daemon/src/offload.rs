@@ -9,7 +9,7 @@ use vocar_accel::{Patience, Placement, Provider};
 use vocar_hw::{AcceleratorSpec, AcceleratorVerdict, Choice, Precision};
 use vocar_inference::{
     Accelerated, AcousticModel, Bundle, CpuEngine, Engine, LoadError, Offer, Refusal, Standing,
-    acoustic_file, placement,
+    acoustic_file, check_whole, placement,
 };
 
 /// Where the program is installed.
@@ -154,6 +154,7 @@ fn tried(
     let Some(offer) = offer(settings, bundle, spec, verdict)? else {
         return Err(Why::said("no execution provider is named for it"));
     };
+    check_whole(&offer.network).map_err(LoadError::from)?;
     let processor = Arc::clone(processor) as Arc<dyn Engine>;
     Ok(Accelerated::activate(&offer, processor)?)
 }

@@ -1,6 +1,6 @@
 //! The service: reads the configuration, starts the worker and the bus, tells the service manager, ends in order.
 
-use crate::bus::{self, Link, Peers, ReloadRequest, VoiceAssistant};
+use crate::bus::{self, Link, Peers, ReloadRequest, Throttle, VoiceAssistant};
 use crate::config::{ConfigError, Hardware, Layers, Settings};
 use crate::handle::{Handle, QUEUE};
 use crate::hardware;
@@ -95,6 +95,7 @@ pub async fn run(
         board: Arc::clone(&board),
         settings: Arc::new(ArcSwap::from_pointee(settings)),
         peers: Arc::new(Peers::default()),
+        throttle: Arc::new(Throttle::default()),
         vehicle: Arc::new(Vehicle::default()),
     };
     let neighbours = Neighbours::new(&address, Arc::clone(&board));

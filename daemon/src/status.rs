@@ -131,6 +131,8 @@ pub struct Counters {
     pub dropped_frames: AtomicU64,
     /// Events that the bus could not take in time.
     pub dropped_events: AtomicU64,
+    /// Calls refused because the caller had asked for too much.
+    pub refused_calls: AtomicU64,
     /// Turns of the worker's loop; stands still when it hangs.
     pub heartbeat: AtomicU64,
     /// Computing time spent on audio, microseconds.
@@ -162,6 +164,7 @@ impl Counters {
             ("samples", read(&self.samples)),
             ("dropped_frames", read(&self.dropped_frames)),
             ("dropped_events", read(&self.dropped_events)),
+            ("refused_calls", read(&self.refused_calls)),
             ("busy_us", read(&self.busy_us)),
             ("late", read(&self.late)),
             ("network_steps", read(&self.network_steps)),

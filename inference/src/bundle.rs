@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use vocar_hw::Precision;
 
 use crate::manifest::{FORMAT, Manifest};
+use crate::signature::{SignatureError, Trust};
 
 pub(crate) const MANIFEST: &str = "manifest.toml";
 
@@ -78,6 +79,9 @@ pub enum BundleError {
         /// Of the file as it is.
         found: String,
     },
+    /// Nobody who is trusted vouches for the manifest.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
 }
 
 /// A folder of models whose every file has been checked.
@@ -93,9 +97,17 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`], a distinct variant for each way a bundle can be wrong.
     pub fn open(dir: impl AsRef<Path>) -> Result<Bundle, BundleError> {
+        Bundle::open_trusted(dir, &Trust::everybody())
+    }
+
+    /// As [`Bundle::open`], once somebody who is trusted has vouched for the manifest.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`]; [`BundleError::Signature`].
+    pub fn open_trusted(dir: impl AsRef<Path>, trust: &Trust) -> Result<Bundle, BundleError> {
         let dir = dir.as_ref();
         let path = dir.join(MANIFEST);
-        let manifest: Manifest = parse_manifest(&path, &read_manifest(dir, &path)?)?;
+        let manifest: Manifest = parse_manifest(&path, &read_manifest(dir, &path, trust)?)?;
         if let Some((field, problem)) = manifest.first_nonsense() {
             return Err(BundleError::BadField {
                 path,
@@ -145,8 +157,9 @@ impl Bundle {
     }
 }
 
-pub(crate) fn read_manifest(dir: &Path, path: &Path) -> Result<String, BundleError> {
-    fs::read_to_string(path).map_err(|source| match source.kind() {
+/// The text of a manifest that is signed as it should be.
+pub(crate) fn read_manifest(dir: &Path, path: &Path, trust: &Trust) -> Result<String, BundleError> {
+    let text = fs::read_to_string(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound if !dir.is_dir() => BundleError::Missing {
             dir: dir.to_owned(),
         },
@@ -161,7 +174,9 @@ pub(crate) fn read_manifest(dir: &Path, path: &Path) -> Result<String, BundleErr
             path: path.to_owned(),
             source,
         },
-    })
+    })?;
+    trust.check(path, text.as_bytes())?;
+    Ok(text)
 }
 
 /// The format number is looked at before the rest, so that a future manifest is called what it is.

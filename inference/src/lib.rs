@@ -18,8 +18,10 @@ mod fused_engine;
 pub mod gemm;
 mod manifest;
 mod network;
+mod signature;
 pub mod text;
 mod tract;
+mod whole;
 mod wiring;
 mod words;
 
@@ -34,6 +36,8 @@ pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };
 pub use network::{Network, Operators};
+pub use signature::{NoKey, SignatureError, SignatureFault, Trust, TrustedKey, signature_of};
 pub use text::{FreeSpeech, TextBundle, TextManifest};
 pub use vocar_hw::Precision;
+pub use whole::check_whole;
 pub use words::{WordNetwork, WordSession};

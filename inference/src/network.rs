@@ -12,6 +12,7 @@ use tract_onnx::prelude::*;
 use crate::engine::EngineError;
 use crate::file_bytes::FileBytes;
 use crate::fused::{self, Program, Stream};
+use crate::whole;
 
 /// How a network is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +195,13 @@ pub(crate) fn parse(path: &Path) -> Result<ModelProto, EngineError> {
     let mut bytes = FileBytes::open(path).map_err(reading)?;
     let decoded = ModelProto::decode(&mut bytes);
     bytes.finish().map_err(reading)?;
-    decoded.map_err(|e| problem(&file, "parsing")(e.into()))
+    let model = decoded.map_err(|e| problem(&file, "parsing")(e.into()))?;
+    match whole::strayed(&model) {
+        None => Ok(model),
+        Some(tensor) => Err(problem(&file, "parsing")(TractError::msg(format!(
+            "`{tensor}` lies in another file, which no manifest vouches for: save the network with all its weights inside"
+        )))),
+    }
 }
 
 /// A network on its way to where it runs.

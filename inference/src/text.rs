@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use vocar_hw::Precision;
 
 use crate::bundle::{BundleError, MANIFEST, check_files, parse_manifest, read_manifest};
+use crate::signature::Trust;
 
 /// Everything in the `manifest.toml` of a bundle that reads words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,9 +72,17 @@ impl TextBundle {
     /// # Errors
     /// [`BundleError`], a distinct variant for each way a bundle can be wrong.
     pub fn open(dir: impl AsRef<Path>) -> Result<TextBundle, BundleError> {
+        TextBundle::open_trusted(dir, &Trust::everybody())
+    }
+
+    /// As [`TextBundle::open`], once somebody who is trusted has vouched for the manifest.
+    ///
+    /// # Errors
+    /// As [`TextBundle::open`]; [`BundleError::Signature`].
+    pub fn open_trusted(dir: impl AsRef<Path>, trust: &Trust) -> Result<TextBundle, BundleError> {
         let dir = dir.as_ref();
         let path = dir.join(MANIFEST);
-        let manifest: TextManifest = parse_manifest(&path, &read_manifest(dir, &path)?)?;
+        let manifest: TextManifest = parse_manifest(&path, &read_manifest(dir, &path, trust)?)?;
         if let Some((field, problem)) = manifest.first_nonsense() {
             return Err(BundleError::BadField {
                 path,

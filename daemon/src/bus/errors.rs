@@ -38,6 +38,8 @@ pub enum Error {
     AccessDenied(String),
     /// The new configuration is wrong; the old one stays in force.
     InvalidConfiguration(String),
+    /// The caller has asked for too much in a short time; the text says how long to wait.
+    TooManyCalls(String),
     /// Anything else.
     Failed(String),
 }
@@ -59,6 +61,16 @@ impl From<Refusal> for Error {
             Refusal::NoRoom(_) => Self::NoRoom(text),
             Refusal::NothingToConfirm(_) => Self::NothingToConfirm(text),
             Refusal::Failed(_) => Self::Failed(text),
+        }
+    }
+}
+
+/// Properties know the standard errors only.
+impl From<Error> for zbus::fdo::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::TooManyCalls(text) => Self::LimitsExceeded(text),
+            other => Self::Failed(other.to_string()),
         }
     }
 }

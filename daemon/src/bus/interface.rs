@@ -3,6 +3,7 @@
 use super::errors::Error;
 use super::options;
 use super::peers::Peers;
+use super::throttle::{Cost, Throttle, VALUES_A_CALL};
 use super::wire::{self, Dict};
 use crate::config::Settings;
 use crate::handle::Handle;
@@ -34,23 +35,46 @@ pub struct VoiceAssistant {
     pub settings: Arc<ArcSwap<Settings>>,
     /// Who gets transcripts.
     pub peers: Arc<Peers>,
+    /// Who may ask for how much.
+    pub throttle: Arc<Throttle>,
     /// What the vehicle says of its power.
     pub vehicle: Arc<Vehicle>,
+}
+
+impl VoiceAssistant {
+    /// Admits a call, unless its sender has asked for too much.
+    async fn admit(&self, header: &Header<'_>, cost: Cost) -> Result<(), Error> {
+        self.admit_many(header, cost, 1).await
+    }
+
+    /// Admits a call that costs as much as several.
+    async fn admit_many(&self, header: &Header<'_>, cost: Cost, calls: usize) -> Result<(), Error> {
+        let limits = self.settings.load().bus.limits;
+        let (throttle, board) = (&self.throttle, &self.board);
+        throttle.admit(header, cost, calls, &limits, board).await
+    }
 }
 
 #[interface(name = "org.vocar.VoiceAssistant1", introspection_docs = false)]
 impl VoiceAssistant {
     #[zbus(out_args("session"))]
-    async fn start_listening(&self, options: HashMap<String, OwnedVariant>) -> Result<u64, Error> {
+    async fn start_listening(
+        &self,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<u64, Error> {
+        self.admit(&header, Cost::Ordinary).await?;
         let options = options::listen(&options, &self.settings.load().listen)?;
         Ok(self.worker.start(options).await?)
     }
 
-    async fn stop(&self, session: u64) -> Result<(), Error> {
+    async fn stop(&self, session: u64, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
+        self.admit(&header, Cost::Light).await?;
         Ok(self.worker.stop(session).await?)
     }
 
-    async fn cancel(&self, session: u64) -> Result<(), Error> {
+    async fn cancel(&self, session: u64, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
+        self.admit(&header, Cost::Light).await?;
         Ok(self.worker.cancel(session).await?)
     }
 
@@ -59,13 +83,21 @@ impl VoiceAssistant {
         &self,
         text: String,
         options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<Dict>, Error> {
+        self.admit(&header, Cost::Ordinary).await?;
         let options = options::interpret(&options)?;
         let commands = self.worker.interpret(text, options).await?;
         Ok(wire::commands(&commands))
     }
 
-    async fn confirm(&self, session: u64, yes: bool) -> Result<(), Error> {
+    async fn confirm(
+        &self,
+        session: u64,
+        yes: bool,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        self.admit(&header, Cost::Light).await?;
         Ok(self.worker.confirm(session, yes).await?)
     }
 
@@ -73,7 +105,10 @@ impl VoiceAssistant {
         &self,
         list: String,
         values: Vec<(String, Vec<String>)>,
+        #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
+        let calls = 1 + values.len() / VALUES_A_CALL;
+        self.admit_many(&header, Cost::Heavy, calls).await?;
         let values = values
             .into_iter()
             .map(|(id, says)| EntityValue { id, says })
@@ -85,34 +120,59 @@ impl VoiceAssistant {
         &self,
         name: String,
         options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
+        self.admit(&header, Cost::Heavy).await?;
         let options = options::load(&options, &self.settings.load().adapters)?;
         Ok(self.worker.load_adapter(name, options).await?)
     }
 
-    async fn unload_adapter(&self, name: String) -> Result<(), Error> {
+    async fn unload_adapter(
+        &self,
+        name: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        self.admit(&header, Cost::Light).await?;
         Ok(self.worker.unload_adapter(name).await?)
     }
 
-    async fn pin_adapter(&self, name: String, pinned: bool) -> Result<(), Error> {
+    async fn pin_adapter(
+        &self,
+        name: String,
+        pinned: bool,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        self.admit(&header, Cost::Light).await?;
         Ok(self.worker.pin_adapter(name, pinned).await?)
     }
 
     #[zbus(out_args("adapters"))]
-    async fn list_adapters(&self) -> Result<Vec<Dict>, Error> {
+    async fn list_adapters(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<Dict>, Error> {
+        self.admit(&header, Cost::Heavy).await?;
         let adapters = self.worker.list_adapters().await?;
         Ok(adapters.iter().map(wire::dict).collect())
     }
 
-    async fn enable_domain(&self, name: String) -> Result<(), Error> {
+    async fn enable_domain(
+        &self,
+        name: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        self.admit(&header, Cost::Heavy).await?;
         Ok(self.worker.switch_domain(name, true).await?)
     }
 
-    async fn disable_domain(&self, name: String) -> Result<(), Error> {
+    async fn disable_domain(
+        &self,
+        name: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        self.admit(&header, Cost::Heavy).await?;
         Ok(self.worker.switch_domain(name, false).await?)
     }
 
-    async fn reload(&self) -> Result<(), Error> {
+    async fn reload(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
+        self.admit(&header, Cost::Heavy).await?;
         let (reply, answer) = oneshot::channel();
         let ended = |_| Error::Failed("the service is shutting down".into());
         self.reload
@@ -130,6 +190,7 @@ impl VoiceAssistant {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
+        self.admit(&header, Cost::Ordinary).await?;
         let peer = header
             .sender()
             .ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
@@ -143,6 +204,7 @@ impl VoiceAssistant {
     }
 
     async fn unsubscribe(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
+        self.admit(&header, Cost::Light).await?;
         if let Some(peer) = header.sender() {
             self.peers.dismiss(peer.as_str());
         }
@@ -155,6 +217,7 @@ impl VoiceAssistant {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
+        self.admit(&header, Cost::Light).await?;
         let state = options::vehicle(&state, self.vehicle.state())?;
         let sender = header.sender();
         let peer = sender.ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
@@ -221,8 +284,16 @@ impl VoiceAssistant {
     }
 
     #[zbus(property)]
-    async fn set_privacy_mode(&self, on: bool) {
+    async fn set_privacy_mode(
+        &self,
+        on: bool,
+        #[zbus(header)] header: Option<Header<'_>>,
+    ) -> Result<(), zbus::fdo::Error> {
+        if let Some(header) = header {
+            self.admit(&header, Cost::Light).await?;
+        }
         self.board.set_private(on);
+        Ok(())
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

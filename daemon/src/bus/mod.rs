@@ -4,14 +4,16 @@ mod client;
 mod emit;
 mod errors;
 mod interface;
-mod options;
+pub mod options;
 mod peers;
+mod throttle;
 mod wire;
 
 pub use client::VoiceAssistant1Proxy;
 pub use errors::Error;
 pub use interface::{ReloadRequest, VoiceAssistant};
 pub use peers::Peers;
+pub use throttle::Throttle;
 pub use wire::Dict;
 
 use crate::event::Event;
@@ -103,6 +105,7 @@ impl Link {
                     let end = self.attend(&connection).await;
                     self.up.send_replace(false);
                     self.object.peers.clear();
+                    self.object.throttle.clear();
                     self.object.vehicle.forget(None);
                     if self.events.is_closed() {
                         return;

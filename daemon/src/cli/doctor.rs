@@ -83,7 +83,8 @@ fn domains(settings: &Settings) -> Result<String, String> {
 /// Opens the bundle, which checks every hash, loads the network and spells all that can be said.
 fn model(settings: &Settings) -> Result<String, String> {
     let dir = find_bundle(&settings.model.dir).map_err(|error| error.to_string())?;
-    let bundle = Bundle::open(&dir).map_err(|error| error.to_string())?;
+    let trust = settings.trust.bundles();
+    let bundle = Bundle::open_trusted(&dir, &trust).map_err(|error| error.to_string())?;
     for precision in bundle.precisions() {
         AcousticModel::load(&bundle, precision).map_err(|error| error.to_string())?;
     }
@@ -92,8 +93,9 @@ fn model(settings: &Settings) -> Result<String, String> {
     let words = crate::bridge::word_graph(mind.graph());
     let graph = DecodingGraph::compile(&words, &lexicon).map_err(|error| error.to_string())?;
     Ok(format!(
-        "{}: every hash right, {} {}, {} words in {} nodes",
+        "{}: every hash{} right, {} {}, {} words in {} nodes",
         dir.display(),
+        signed(settings),
         bundle.manifest().name,
         bundle.manifest().version,
         graph.words().len(),
@@ -108,9 +110,19 @@ fn understanding(settings: &Settings) -> Result<String, String> {
         || "by templates alone; there is no nlu-en beside the speech bundle".to_owned(),
         |encoder| {
             let domains: Vec<&str> = encoder.domains().collect();
-            format!("every hash right, knows {}", domains.join(", "))
+            let (signed, domains) = (signed(settings), domains.join(", "));
+            format!("every hash{signed} right, knows {domains}")
         },
     ))
+}
+
+/// Bundles that are not signed as they should be were refused before.
+fn signed(settings: &Settings) -> &'static str {
+    if settings.trust.bundles().is_asked() {
+        " and the signature"
+    } else {
+        ""
+    }
 }
 
 fn microphone(settings: &Settings) -> Result<String, String> {

@@ -66,7 +66,8 @@ pub fn execute(common: &Common, arguments: &Arguments) -> Result<(), Failure> {
     if choice.accelerators.iter().any(|verdict| verdict.present) {
         let failed = |error: String| Failure::new(Code::Bundle, error);
         let dir = find_bundle(&settings.model.dir).map_err(|error| failed(error.to_string()))?;
-        let bundle = Bundle::open(dir).map_err(|error| failed(error.to_string()))?;
+        let bundle = Bundle::open_trusted(dir, &settings.trust.bundles())
+            .map_err(|error| failed(error.to_string()))?;
         let precision = available(&bundle, choice.precision);
         offload::examine(&settings, &mut choice, &bundle, precision)
             .map_err(|error| failed(error.to_string()))?;

@@ -6,6 +6,7 @@ macro_rules! tell {
 }
 
 mod adapter;
+mod bundle;
 mod cabin;
 mod decision;
 mod doctor;
@@ -136,6 +137,8 @@ enum Command {
     Domain(domain::Arguments),
     /// List, load, unload or pin the adapters of the service; train one, or correct it.
     Adapter(adapter::Arguments),
+    /// Check whether models, adapters and domains are whole, and who signed them.
+    Bundle(bundle::Arguments),
 }
 
 /// Runs one command.
@@ -155,6 +158,7 @@ pub fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Doctor => doctor::execute(&common),
         Command::Domain(arguments) => domain::execute(&common, &arguments),
         Command::Adapter(arguments) => adapter::execute(&common, &arguments),
+        Command::Bundle(arguments) => bundle::execute(&common, &arguments),
     }
 }
 

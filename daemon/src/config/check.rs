@@ -78,11 +78,12 @@ pub fn check(settings: &Settings) -> Result<(), Broken> {
     profile(&settings.hardware.profile)?;
     folder("hardware.sysroot", &settings.hardware.sysroot)?;
     bus_address(&settings.bus.address)?;
+    settings.bus.limits.check()?;
     wake_phrases(&settings.listen.wake_phrases)?;
     log_level(&settings.log.level)
 }
 
-fn within(field: &'static str, value: f64, low: f64, high: f64) -> Result<(), Broken> {
+pub(super) fn within(field: &'static str, value: f64, low: f64, high: f64) -> Result<(), Broken> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn each_rule_names_its_field() {
-        let cases: [(&str, Spoil); 24] = [
+        let cases: [(&str, Spoil); 26] = [
             ("adapters.memory_mb", |s| s.adapters.memory_mb = 0.0),
             ("adapters.active", |s| {
                 s.adapters.active = vec!["../x".into()]
@@ -318,6 +319,10 @@ mod tests {
                 s.audio.reference.delay_ms = 501.0
             }),
             ("bus.address", |s| s.bus.address = "nowhere".into()),
+            ("bus.limits.heavy.burst", |s| s.bus.limits.heavy.burst = 0.0),
+            ("bus.limits.light.per_second", |s| {
+                s.bus.limits.light.per_second = f64::INFINITY
+            }),
             ("listen.wake_phrases", |s| {
                 s.listen.wake_phrases = vec!["hey 2".into()]
             }),

@@ -11,12 +11,14 @@ const PREFIX: &str = "VOCAR";
 /// Stands between section and key in a variable's name.
 const SEPARATOR: &str = "__";
 /// Keys that hold lists; in the environment their items are separated by commas.
-const LISTS: [&str; 5] = [
+const LISTS: [&str; 7] = [
     "adapters.active",
     "domains.built_in",
     "domains.dirs",
     "domains.disabled",
     "listen.wake_phrases",
+    "trust.keys",
+    "trust.unsigned",
 ];
 
 /// Whom the daemon serves.

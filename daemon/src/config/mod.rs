@@ -2,13 +2,17 @@
 
 mod check;
 mod layers;
+mod limits;
 mod settings;
+mod trust;
 
 pub use layers::{Layers, Scope};
+pub use limits::{CallLimits, Rate};
 pub use settings::{
     AcceleratorChoice, Adapters, Audio, Bus, Dialogue, Domains, Hardware, Listen, ListenMode, Log,
     Model, PowerChoice, PrecisionChoice, Privacy, Reference, SeatMicrophone, Settings, StartMode,
 };
+pub use trust::{Trusted, Unsigned};
 
 /// Why a configuration cannot be used. The text names the source, the field and the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

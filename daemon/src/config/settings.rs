@@ -1,5 +1,6 @@
 //! What can be configured: one struct per section of `vocar.toml`, each with its built-in values.
 
+use super::{CallLimits, Trusted};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ pub struct Settings {
     pub domains: Domains,
     /// What the encoder learnt beside what it came with.
     pub adapters: Adapters,
+    /// Whose models, adapters and domains are taken.
+    pub trust: Trusted,
     /// Where the sound comes from.
     pub audio: Audio,
     /// When the assistant listens, and how sure it must be.
@@ -363,6 +366,8 @@ pub struct Bus {
     pub address: String,
     /// Group whose members may receive transcripts.
     pub transcripts_group: String,
+    /// How much one program may ask for.
+    pub limits: CallLimits,
 }
 
 impl Default for Bus {
@@ -370,6 +375,7 @@ impl Default for Bus {
         Self {
             address: "system".into(),
             transcripts_group: "vocar-transcripts".into(),
+            limits: CallLimits::default(),
         }
     }
 }

@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use vocar_hw::Choice;
-use vocar_nlu::{AdapterStore, Encoder, EntityValue};
+use vocar_nlu::{AdapterStore, Encoder, EncoderError, EntityValue};
 use vocar_speech::cabin::Cabin;
 use vocar_speech::recogniser::Work;
 
@@ -94,8 +94,11 @@ struct Open {
 }
 
 /// What reads what no template says; when its bundle is damaged, templates alone count.
-fn encoder(settings: &Settings, outlet: &Outlet) -> Option<Arc<Encoder>> {
-    match assembly::encoder(settings) {
+fn shown(
+    encoder: Result<Option<Arc<Encoder>>, EncoderError>,
+    outlet: &Outlet,
+) -> Option<Arc<Encoder>> {
+    match encoder {
         Ok(encoder) => {
             if encoder.is_some() {
                 outlet.board().health("understanding", OK);
@@ -140,7 +143,7 @@ impl Shift {
         if !outlet.board().read().health.contains_key("domains") {
             outlet.board().health("domains", OK);
         }
-        let encoder = encoder(&settings, &outlet);
+        let encoder = shown(assembly::encoder(&settings), &outlet);
         let adapters = adapters::furnish(&mut mind, encoder, &settings, &outlet);
         let power = Power::new(&settings.hardware, choice);
         let mut pipeline = pipeline(mind, &settings);

@@ -1,6 +1,6 @@
 //! What is understood and how: texts, entities, domains, another configuration.
 
-use super::{Shift, adapters, cabin, encoder, pipeline};
+use super::{Shift, adapters, cabin, pipeline, shown};
 use crate::assembly;
 use crate::catalogue;
 use crate::command::{InterpretOptions, Refusal};
@@ -106,7 +106,7 @@ impl Shift {
         let domains = &self.settings.domains;
         // A built-in domain is the same as ever once it is known, and no broken folder stands in its way.
         let built_in = catalogue::find_built_in(domains, name).map_err(wrong)?;
-        match catalogue::find_in_folders(domains, name) {
+        match catalogue::find_in_folders(domains, name, &self.settings.trust.domains()) {
             Ok(Some(domain)) => Ok(Some(domain)),
             Err(error) if built_in.is_none() => Err(wrong(error)),
             _ => Ok(built_in.filter(|_| !mind.knows(name))),
@@ -122,7 +122,10 @@ impl Shift {
                 tracing::info!("the new domains have no use for injected values: {error}");
             }
         }
-        let encoder = encoder(&settings, &self.outlet);
+        let encoder = match assembly::encoder(&settings) {
+            Err(error) if self.adapters.is_some() => return Err(failed(error.to_string())),
+            read => shown(read, &self.outlet),
+        };
         let adapters = adapters::furnish(&mut mind, encoder, &settings, &self.outlet);
         let choice = hardware::choose(&settings.hardware);
         let mut pipeline = pipeline(mind, &settings);

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use vocar_inference::SignatureError;
+
 use crate::encoder::tensors::BadFile;
 
 /// Why an adapter cannot be had. Every message names the file, the field where there is one, and the mend.
@@ -88,6 +90,9 @@ pub enum AdapterError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Nobody who is trusted vouches for the manifest.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// It cannot have layers of its own.
     #[error("adapter \"{name}\" cannot be merged: {problem}")]
     CannotMerge {

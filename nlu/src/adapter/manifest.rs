@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use vocar_inference::sha256_hex;
+use vocar_inference::{Trust, sha256_hex};
 
 use super::AdapterError;
 use crate::encoder::Base;
@@ -75,12 +75,21 @@ impl AdapterManifest {
     /// # Errors
     /// [`AdapterError`].
     pub fn read(dir: &Path) -> Result<AdapterManifest, AdapterError> {
+        AdapterManifest::read_trusted(dir, &Trust::everybody())
+    }
+
+    /// As [`AdapterManifest::read`], once somebody who is trusted has vouched for it.
+    ///
+    /// # Errors
+    /// As [`AdapterManifest::read`]; [`AdapterError::Signature`].
+    pub fn read_trusted(dir: &Path, trust: &Trust) -> Result<AdapterManifest, AdapterError> {
         let path = dir.join(MANIFEST);
         let bad = |problem: String| AdapterError::BadManifest {
             path: path.clone(),
             problem,
         };
         let bytes = read(&path, LONGEST_MANIFEST)?;
+        trust.check(&path, &bytes)?;
         let text = String::from_utf8(bytes).map_err(|_| bad("is no UTF-8 text".into()))?;
         let manifest: AdapterManifest =
             toml::from_str(&text).map_err(|error| bad(error.to_string().trim_end().to_owned()))?;
@@ -144,6 +153,14 @@ impl AdapterManifest {
         ];
         let wrong = checks.into_iter().find(|(_, sound, _)| !sound);
         wrong.map(|(field, _, problem)| (field, problem))
+    }
+
+    /// Checks that the file of weights is the one that the manifest vouches for, and holds tensors; not whether they fit a base.
+    ///
+    /// # Errors
+    /// [`AdapterError::WrongHash`] and others.
+    pub fn check_weights(&self, dir: &Path) -> Result<(), AdapterError> {
+        self.tensors(dir).map(drop)
     }
 
     /// Reads the file of weights, which is hashed and parsed from the same bytes.

@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use vocar_inference::{LowRank, Overlay, WordNetwork};
+use vocar_inference::{LowRank, Overlay, Trust, WordNetwork};
 
 use crate::encoder::Encoder;
 use crate::encoder::head::Head;
@@ -73,7 +73,19 @@ impl Adapter {
     /// # Errors
     /// [`AdapterError`] names the file, the field, what is wrong and how to mend it.
     pub fn load(dir: &Path, encoder: &Encoder) -> Result<Adapter, AdapterError> {
-        let manifest = AdapterManifest::read(dir)?;
+        Adapter::load_trusted(dir, encoder, &Trust::everybody())
+    }
+
+    /// As [`Adapter::load`], once somebody who is trusted has vouched for the manifest.
+    ///
+    /// # Errors
+    /// As [`Adapter::load`]; [`AdapterError::Signature`].
+    pub fn load_trusted(
+        dir: &Path,
+        encoder: &Encoder,
+        trust: &Trust,
+    ) -> Result<Adapter, AdapterError> {
+        let manifest = AdapterManifest::read_trusted(dir, trust)?;
         let path = dir.join(MANIFEST);
         let base = encoder.base();
         if (&manifest.base, &manifest.base_sha256) != (&base.name, &base.sha256) {

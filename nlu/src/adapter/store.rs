@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::Serialize;
+use vocar_inference::Trust;
 
 use super::{Adapter, AdapterError, AdapterManifest, MANIFEST, is_name};
 use crate::encoder::Encoder;
@@ -78,6 +79,7 @@ pub struct AdapterStore {
     encoder: Arc<Encoder>,
     folder: PathBuf,
     cap: usize,
+    trust: Trust,
     snapshot: RwLock<Arc<Snapshot>>,
     /// One change at a time.
     change: Mutex<()>,
@@ -92,10 +94,17 @@ impl AdapterStore {
             encoder,
             folder: folder.into(),
             cap,
+            trust: Trust::everybody(),
             snapshot: RwLock::default(),
             change: Mutex::default(),
             clock: AtomicU64::new(1),
         }
+    }
+
+    /// Whose adapters may be loaded.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> AdapterStore {
+        AdapterStore { trust, ..self }
     }
 
     /// The encoder it is for.
@@ -121,7 +130,7 @@ impl AdapterStore {
     pub fn load(&self, name: &str, options: LoadOptions) -> Result<Arc<Adapter>, AdapterError> {
         let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = self.dir(name)?;
-        let mut adapter = Adapter::load(&dir, &self.encoder)?;
+        let mut adapter = Adapter::load_trusted(&dir, &self.encoder, &self.trust)?;
         if options.merge {
             adapter = adapter.merged(&self.encoder)?;
         }
@@ -204,7 +213,7 @@ impl AdapterStore {
         let snapshot = self.snapshot();
         let mut found = BTreeMap::new();
         for name in self.names() {
-            let read = AdapterManifest::read(&self.folder.join(&name));
+            let read = AdapterManifest::read_trusted(&self.folder.join(&name), &self.trust);
             found.insert(name.clone(), described(&name, read));
         }
         for (name, loaded) in &snapshot.loaded {

@@ -28,7 +28,23 @@ const MOST_SAYINGS: usize = 64;
 /// Where the files of a domain come from.
 pub(crate) trait Source {
     fn path(&self, name: &str) -> PathBuf;
-    fn read(&self, name: &str) -> Result<String, String>;
+    fn read(&self, name: &str) -> Result<String, NoText>;
+}
+
+/// Why a file of a domain cannot be had.
+pub(crate) struct NoText {
+    pub problem: String,
+    /// What to do about it; none: make sure that the file is there.
+    pub mend: Option<String>,
+}
+
+impl NoText {
+    fn because(problem: impl ToString) -> Self {
+        Self {
+            problem: problem.to_string(),
+            mend: None,
+        }
+    }
 }
 
 /// A folder on disk.
@@ -39,8 +55,8 @@ impl Source for Folder<'_> {
         self.0.join(name)
     }
 
-    fn read(&self, name: &str) -> Result<String, String> {
-        std::fs::read_to_string(self.path(name)).map_err(|error| error.to_string())
+    fn read(&self, name: &str) -> Result<String, NoText> {
+        std::fs::read_to_string(self.path(name)).map_err(NoText::because)
     }
 }
 
@@ -57,11 +73,11 @@ impl Source for Embedded {
         Path::new(self.root).join(name)
     }
 
-    fn read(&self, name: &str) -> Result<String, String> {
+    fn read(&self, name: &str) -> Result<String, NoText> {
         let found = self.files.iter().find(|(file, _)| *file == name);
         found
             .map(|(_, text)| (*text).to_string())
-            .ok_or_else(|| "no such built-in file".to_string())
+            .ok_or_else(|| NoText::because("no such built-in file"))
     }
 }
 
@@ -179,9 +195,10 @@ impl Draft {
                 "include each file once",
             ));
         }
-        let text = source.read(name).map_err(|reason| {
-            let mend = format!("create {} or correct the name", path.display());
-            asked_by.error(format!("'{name}' cannot be read: {reason}"), mend)
+        let text = source.read(name).map_err(|NoText { problem, mend }| {
+            let create = || format!("create {} or correct the name", path.display());
+            let problem = format!("'{name}' cannot be read: {problem}");
+            asked_by.error(problem, mend.unwrap_or_else(create))
         })?;
         let file: File = toml::from_str(&text).map_err(|error| {
             let line = error.span().map(|span| line_at(&text, span.start));

@@ -57,6 +57,7 @@ mod file;
 mod load;
 mod phrasebook;
 mod resolve;
+mod signed;
 mod slot;
 mod starter;
 pub mod trial;
@@ -72,6 +73,7 @@ pub(crate) use error::Place;
 pub use example::Example;
 pub use phrasebook::Phrasebook;
 pub use starter::{is_domain_name, starter};
+use vocar_inference::Trust;
 
 use crate::builtin::Builtin;
 use crate::dialogue::{self, Device};
@@ -183,6 +185,22 @@ impl Domain {
     /// As [`Self::load`].
     pub fn load_in(folder: &Path, locale: Option<&Locale>) -> Result<Self, DomainError> {
         load::load(&load::Folder(folder), locale)
+    }
+
+    /// As [`Self::load_in`], once somebody who is trusted has vouched for the files: `domain.sha256` has the hash of each, as
+    /// `sha256sum` prints them, and is signed. Where no signature is asked for there need be no such file.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; no such file, no signature of it, or another file than was signed.
+    pub fn load_trusted(
+        folder: &Path,
+        locale: Option<&Locale>,
+        trust: &Trust,
+    ) -> Result<Self, DomainError> {
+        if !trust.is_asked() {
+            return Self::load_in(folder, locale);
+        }
+        load::load(&signed::Signed::open(folder, trust)?, locale)
     }
 
     /// The built-in car domain.

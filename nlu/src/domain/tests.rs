@@ -325,10 +325,13 @@ impl load::Source for Text {
         name.into()
     }
 
-    fn read(&self, name: &str) -> Result<String, String> {
+    fn read(&self, name: &str) -> Result<String, load::NoText> {
         match name {
             load::MAIN => Ok(self.0.clone()),
-            _ => Err("is not there".into()),
+            _ => Err(load::NoText {
+                problem: "is not there".into(),
+                mend: None,
+            }),
         }
     }
 }

@@ -127,7 +127,7 @@ impl Trials {
             field: field.into(),
         };
         let text = source.read(FILE).map_err(|reason| {
-            let problem = format!("cannot be read: {reason}");
+            let problem = format!("cannot be read: {}", reason.problem);
             place(None, "file").error(problem, "check the permissions")
         })?;
         let at = |offset: usize, field: &str| place(Some(line_at(&text, offset)), field);

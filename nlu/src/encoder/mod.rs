@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use vocar_inference::{
-    BundleError, EngineError, Overlay, TextBundle, WordNetwork, WordSession, sha256_hex,
+    BundleError, EngineError, Overlay, TextBundle, Trust, WordNetwork, WordSession, sha256_hex,
 };
 
 use crate::adapter::Adapter;
@@ -102,7 +102,15 @@ impl Encoder {
     /// # Errors
     /// [`EncoderError`] names the file and what is wrong with it.
     pub fn load(dir: &Path) -> Result<Encoder, EncoderError> {
-        let bundle = TextBundle::open(dir)?;
+        Encoder::load_trusted(dir, &Trust::everybody())
+    }
+
+    /// As [`Encoder::load`], once somebody who is trusted has vouched for the bundle.
+    ///
+    /// # Errors
+    /// As [`Encoder::load`].
+    pub fn load_trusted(dir: &Path, trust: &Trust) -> Result<Encoder, EncoderError> {
+        let bundle = TextBundle::open_trusted(dir, trust)?;
         let longest = bundle.manifest().text.most_words + 1;
         let (_, file) = bundle.lightest();
         let network = WordNetwork::load(&file, longest)?;

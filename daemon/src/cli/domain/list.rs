@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// [`super::Code::Usage`] for a wrong configuration.
 pub fn execute(common: &Common) -> Result<(), Failure> {
     let settings = common.settings()?;
-    let listed = catalogue::list(&settings.domains);
+    let listed = catalogue::list(&settings.domains, &settings.trust.domains());
     if common.json {
         tell!("{}", json!(listed.iter().map(object).collect::<Vec<_>>()));
         return Ok(());
