@@ -56,17 +56,17 @@ python() {
     fi
 }
 
-# The Yocto layer and the Debian package, as far as their tools are there.
+# The Yocto layer and the Debian packages, as far as their tools are there.
 packaging() {
     python3 packaging/yocto/check.py
     if ! command -v cargo-deb >/dev/null; then
-        echo "SKIPPED: the Debian package: cargo install cargo-deb"
+        echo "SKIPPED: the Debian packages: cargo install cargo-deb"
         return
     fi
-    local package
-    package=$(bash packaging/deb/build.sh --fast | tail -n 1)
+    local packages
+    packages=$(bash packaging/deb/build.sh --fast)
     if command -v lintian >/dev/null; then
-        lintian --allow-root --fail-on error "$package"
+        lintian --allow-root --fail-on error $packages
     else
         echo "SKIPPED: lintian is missing (package lintian)"
     fi

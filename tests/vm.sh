@@ -7,6 +7,7 @@
 #   --soak SECONDS       so much mixed sound into the microphone besides
 #   --stream SECONDS     so much through one process on the host, at many times real time (tests/vm/stream.py)
 #   --no-build           packs the programs that are built already
+#   --again              packs nothing: boots the disk of the last time, which stays as it was made
 #   --record             keeps the table as tests/benchmarks/vm-ARCH.json
 # Exit code 0: everything held.
 #
@@ -17,7 +18,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 arch=x86_64 soak="" stream="" only="" build=(--fast) record=""
-words_given=$*
+words_given=$* again=""
 while [ $# -gt 0 ]; do
     case $1 in
     x86_64 | aarch64) arch=$1 ;;
@@ -25,6 +26,7 @@ while [ $# -gt 0 ]; do
     --stream) stream=$2; shift ;;
     --only) only=$2; shift ;;
     --no-build) build+=(--no-build) ;;
+    --again) again=yes ;;
     --record) record=yes ;;
     *) echo "vm.sh: unknown argument $1: read the first lines of $0" >&2; exit 2 ;;
     esac
@@ -48,24 +50,31 @@ room=${VOCAR_VM:-target/vm}
 mkdir -p "$room"
 room=$(realpath "$room")
 target=()
-if [ "$arch" != "$(uname -m)" ]; then
-    . tests/cross.sh
-    cross_toolchain || exit 0
-    target=(--target $arch-unknown-linux-gnu --profile cross)
-fi
 package() { # package VERSION — path of a package with this version
     bash packaging/deb/build.sh "${build[@]}" "${target[@]}" --version "$1" "$room/deb-$arch" | tail -n 1
 }
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-old=$(package "$version-1")
-build=(--fast --no-build)
-new=$(package "$version-2")
-bash tests/vm/image.sh "$arch" "$room" "$old" "$new"
+make_disk() {
+    local version old new others
+    if [ "$arch" != "$(uname -m)" ]; then
+        . tests/cross.sh
+        cross_toolchain || exit 0
+        target=(--target $arch-unknown-linux-gnu --profile cross)
+    fi
+    version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+    old=$(package "$version-1")
+    build=(--fast --no-build)
+    new=$(package "$version-2")
+    # What was packed beside it.
+    others=("$room/deb-$arch"/vocar-{accel,kuksa}_"${new##*/vocar_}")
+    bash tests/vm/image.sh "$arch" "$room" "$old" "$new" "${others[@]}"
+}
+if [ -z "$again" ]; then make_disk; fi
 
 results=$room/results-$arch.jsonl console=$room/console-$arch.log
 rm -f "$results"
 common=(-smp 1 -m 1024 -cpu max -icount shift=0,sleep=off -rtc clock=vm -nographic -no-reboot -nic none
-    -drive "file=$room/disk-$arch.ext4,format=raw,if=virtio,cache=unsafe" -kernel "$room/vmlinuz-$arch" -initrd "$room/initrd-$arch"
+    -drive "file=$room/disk-$arch.ext4,format=raw,if=virtio,cache=unsafe,snapshot=on"
+    -kernel "$room/vmlinuz-$arch" -initrd "$room/initrd-$arch"
     -device virtio-serial-pci -chardev "file,id=results,path=$results"
     -device virtserialport,chardev=results,name=results)
 words="root=/dev/vda rw systemd.show_status=no quiet vm.only=$only vm.soak=$soak"

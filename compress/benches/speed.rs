@@ -1,10 +1,19 @@
-//! `cargo bench -p vocar-compress`: the matrix kernels of each tier that the processor has, and one step of the shipped
-//! networks with our operators and with stock tract's. One thread.
+//! `cargo bench -p vocar-compress`: the matrix kernels of each tier that the processor has, and one step of the shipped networks with
+//! our operators, with stock tract's and, where `ORT_DYLIB_PATH` names it, with ONNX Runtime. One thread. `VOCAR_SYNTHETIC` names
+//! a large network of `python -m training.synthetic`, to be timed in f32, int8 and int4 too.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use divan::{Bencher, black_box, counter::ItemsCount};
+use tempfile::TempDir;
+use tract_onnx::pb::ModelProto;
 use vocar_compress::bench::made_inputs;
+use vocar_compress::quantise::{Bits, quantise};
+use vocar_compress::restore::restore;
+use vocar_compress::runtime::Runtime;
+use vocar_compress::sizes::fix;
+use vocar_compress::{read, write};
 use vocar_inference::gemm::{GROUP, Int4Weights, Int8Weights, Rows, Tier, multiply, multiply_int4};
 use vocar_inference::{Network, Operators};
 
@@ -80,29 +89,91 @@ fn int4(bencher: Bencher, case: &Case) {
         });
 }
 
-fn shipped() -> Vec<String> {
-    ["am-f32.onnx", "am-mixed.onnx"].map(str::to_owned).into()
+/// Networks of fixed shapes, by name: what is shipped, and a large one.
+struct Networks {
+    files: Vec<(String, PathBuf)>,
+    _folder: TempDir,
 }
 
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../models/speech-en")
-        .join(name)
+static NETWORKS: LazyLock<Networks> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shipped = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../models")
+            .join(name)
+    };
+    let mut files: Vec<(String, PathBuf)> = ["f32", "mixed"]
+        .map(|kind| {
+            (
+                format!("speech {kind}"),
+                shipped(&format!("speech-en/am-{kind}.onnx")),
+            )
+        })
+        .into();
+    let mut add = |name: String, model: &ModelProto| {
+        let path = folder.path().join(format!("{name}.onnx"));
+        write(&path, model).expect("room for a network");
+        files.push((name, path));
+    };
+    let mut words = read(&shipped("nlu-en/encoder-int8.onnx")).expect("a shipped network");
+    fix(&mut words, &["length=9".parse().expect("a size")]);
+    add("words int8".into(), &words);
+    restore(&mut words).expect("a network in int8");
+    add("words f32".into(), &words);
+    if let Some(file) = std::env::var_os("VOCAR_SYNTHETIC") {
+        let floats = read(Path::new(&file)).expect("the network that VOCAR_SYNTHETIC names");
+        for (name, bits) in [("int8", Bits::Eight), ("int4", Bits::Four)] {
+            let mut model = floats.clone();
+            quantise(&mut model, bits, &[]).expect("a network in floats");
+            add(format!("synthetic {name}"), &model);
+        }
+        add("synthetic f32".into(), &floats);
+    }
+    Networks {
+        files,
+        _folder: folder,
+    }
+});
+
+fn names() -> Vec<String> {
+    NETWORKS
+        .files
+        .iter()
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// None where the library is not there.
+fn names_for_runtime() -> Vec<String> {
+    Runtime::available().map_or(Vec::new(), |()| names())
+}
+
+fn path(name: &str) -> &'static Path {
+    let mut files = NETWORKS.files.iter();
+    let found = files.find(|(other, _)| other == name);
+    &found.expect("one of the names").1
 }
 
 fn step(bencher: Bencher, name: &str, operators: Operators) {
-    let mut network = Network::load(&path(name), operators).expect("a shipped network");
+    let mut network = Network::load(path(name), operators).expect("a sound network");
     let inputs = made_inputs(network.inputs());
-    bencher.bench_local(|| network.run(black_box(&inputs)).expect("a step"));
+    network.set(&inputs).expect("inputs of its shapes");
+    bencher.bench_local(|| network.step().expect("a step"));
 }
 
-#[divan::bench(args = shipped())]
+#[divan::bench(args = names())]
 fn step_ours(bencher: Bencher, name: &str) {
     step(bencher, name, Operators::Fused);
 }
 
-/// In floats alone: stock tract has no int4.
-#[divan::bench]
-fn step_stock_tract(bencher: Bencher) {
-    step(bencher, "am-f32.onnx", Operators::Stock);
+#[divan::bench(args = names())]
+fn step_stock_tract(bencher: Bencher, name: &str) {
+    step(bencher, name, Operators::Stock);
+}
+
+#[divan::bench(args = names_for_runtime())]
+fn step_onnx_runtime(bencher: Bencher, name: &str) {
+    let mut runtime = Runtime::load(path(name)).expect("a sound network");
+    let inputs = made_inputs(runtime.inputs());
+    bencher.bench_local(|| runtime.step(&inputs).expect("a step"));
 }

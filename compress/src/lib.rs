@@ -2,7 +2,8 @@
 //!
 //! * [`calibrate`](mod@calibrate): ranges of activations, for static scales.
 //! * [`quantise`](mod@quantise): constant matrix products in half floats, int8 or int4.
-//! * [`halves`]: all other constants as half floats; [`names`]: short names for what passes between nodes.
+//! * [`rest`]: all other constants as [`halves`] or, those of [`convolutions`], as int8; what [`repeats`], once; short [`names`].
+//! * [`restore`](mod@restore): int8 back to floats; [`sizes`]: sizes for open dimensions.
 //! * [`bundle`]: a smaller network beside the float one of a bundle.
 //! * [`factorise`](mod@factorise): constant matrix products as two thinner ones.
 //! * [`tucker`](mod@tucker): convolutions as up to three smaller ones.
@@ -16,6 +17,7 @@ pub mod bench;
 pub mod bundle;
 pub mod calibrate;
 pub mod check;
+pub mod convolutions;
 pub mod factorise;
 mod file;
 pub mod halves;
@@ -25,8 +27,13 @@ mod products;
 pub mod prune;
 pub mod quantise;
 pub mod recordings;
+pub mod repeats;
 pub mod report;
+pub mod rest;
+pub mod restore;
 pub mod runtime;
+pub mod sentences;
+pub mod sizes;
 pub mod trial;
 pub mod tucker;
 

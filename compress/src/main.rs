@@ -18,6 +18,7 @@ struct Arguments {
 enum Command {
     Calibrate(cli::calibrate::Arguments),
     Quantise(cli::quantise::Arguments),
+    Restore(cli::restore::Arguments),
     Plan(cli::plan::Arguments),
     Factorise(cli::factorise::Arguments),
     Prune(cli::prune::Arguments),
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Calibrate(arguments) => arguments.run(),
         Command::Quantise(arguments) => arguments.run(),
+        Command::Restore(arguments) => arguments.run(),
         Command::Plan(arguments) => arguments.run(),
         Command::Factorise(arguments) => arguments.run(),
         Command::Prune(arguments) => arguments.run(),

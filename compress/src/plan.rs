@@ -12,10 +12,9 @@ use serde::{Deserialize, Serialize};
 use tract_onnx::pb::ModelProto;
 use vocar_inference::Bundle;
 
-use crate::halves::halve_the_rest;
-use crate::names::shorten;
 use crate::products::{Layer, RewriteError, layers};
 use crate::quantise::{Bits, quantise_each};
+use crate::rest::{Convolutions, shrink_the_rest};
 use crate::trial::{Trial, TrialError};
 
 /// Precision of a layer.
@@ -154,12 +153,11 @@ impl Plan {
                 there: there.join(", "),
             });
         }
-        quantise_each(model, |layer| {
+        let report = quantise_each(model, |layer| {
             self.layers.get(layer).and_then(|width| width.bits())
         })?;
         if self.halve_the_rest {
-            halve_the_rest(model);
-            shorten(model);
+            shrink_the_rest(model, Convolutions::Halves, &report.changed);
         }
         Ok(())
     }

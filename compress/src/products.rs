@@ -200,6 +200,14 @@ pub(crate) fn values_of(tensor: &TensorProto) -> Vec<f32> {
         .collect()
 }
 
+/// Bytes of a constant of bytes that lie in the file.
+pub(crate) fn raw_bytes(tensor: &TensorProto) -> Vec<u8> {
+    if tensor.int32_data.is_empty() {
+        return tensor.raw_data.clone();
+    }
+    tensor.int32_data.iter().map(|&value| value as u8).collect()
+}
+
 /// A graph on its way.
 pub(crate) struct Work<'a> {
     weights: HashMap<&'a str, &'a TensorProto>,

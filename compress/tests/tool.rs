@@ -230,3 +230,86 @@ fn a_network_of_an_open_length_is_written_and_said_to_be_unchecked() {
     let size = |path: &Path| std::fs::metadata(path).unwrap().len();
     assert!(2 * size(&written) < size(&encoder), "{said}");
 }
+
+#[test]
+fn the_report_of_a_bundle_of_words_reads_its_sentences_with_each_network() {
+    let folder = TempDir::new().unwrap();
+    let (table, json) = (
+        folder.path().join("sentences.tsv"),
+        folder.path().join("report.json"),
+    );
+    let rows = [
+        "text\tintent\tspans",
+        "let the rear left window down\twindow.open\t{\"zone\": [2, 4]}",
+        "could you blow at twenty two\tfan.set\t{\"level\": [4, 6]}",
+        "the rain in spain\tstrange.none\t{}",
+    ];
+    std::fs::write(&table, rows.join("\n")).unwrap();
+    let bundle = repository("nlu/testdata/encoder");
+    let report = |domain: &str| {
+        tool(&[
+            "report",
+            text(&bundle),
+            text(&table),
+            "--domain",
+            domain,
+            "--steps",
+            "3",
+            "--rounds",
+            "1",
+            "--json",
+            text(&json),
+        ])
+    };
+    let output = report("car");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let found: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let rows = found["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    for name in ["f32", "f16", "int8, dynamic", "int4"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    for row in rows {
+        let number = |key: &str| row[key].as_f64().unwrap();
+        assert!(
+            number("median_ms") > 0.0 && number("peak_bytes") > number("bytes"),
+            "{row}"
+        );
+        assert_eq!(
+            (&row["reading"]["asked"], &row["reading"]["others"]),
+            (&2.into(), &1.into())
+        );
+    }
+    assert_eq!(rows[0]["same"], 1.0);
+    assert_eq!(rows[0]["reading"]["slot_f1"], 1.0);
+    let refused = String::from_utf8(report("boat").stderr).unwrap();
+    assert!(
+        refused.contains("`boat`") && refused.contains("car"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_shipped_encoder_is_restored_and_timed_at_a_length() {
+    let folder = TempDir::new().unwrap();
+    let restored = folder.path().join("f32.onnx");
+    let shipped = repository("models/nlu-en/encoder-int8.onnx");
+    let said = done(&["restore", text(&shipped), text(&restored)]);
+    assert!(said.contains("17 layers"), "{said}");
+    let bench = [
+        "bench",
+        text(&restored),
+        text(&shipped),
+        "--steps",
+        "3",
+        "--ours-only",
+    ];
+    assert!(!refused(&bench).is_empty());
+    let printed = done(&[&bench[..], &["--size", "length=9"]].concat());
+    assert!(
+        printed.contains("| f32.onnx | ours |") && printed.contains("| encoder-int8.onnx | ours |"),
+        "{printed}"
+    );
+}

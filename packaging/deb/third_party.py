@@ -1,6 +1,6 @@
-"""Licence notices of every crate that is linked into the programs, from the sources that cargo has at hand.
+"""Licence notices of every crate that is linked into a package's programs, from the sources that cargo has at hand.
 
-    python3 packaging/deb/third_party.py [TARGET] > third-party.txt
+    python3 packaging/deb/third_party.py PACKAGE [TARGET] > third-party.txt
 """
 
 import json
@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 NOTICE = re.compile(r"^(licen[cs]e|copying|copyright|notice|unlicense)", re.IGNORECASE)
-ROOT = "vocar-daemon"
 
 
 def metadata(target: str | None) -> dict:
@@ -23,10 +22,10 @@ def metadata(target: str | None) -> dict:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def linked(data: dict) -> set[str]:
-    """Ids of all packages that end up in the programs: neither build scripts' nor tests' dependencies."""
+def linked(data: dict, root: str) -> set[str]:
+    """Ids of all packages that end up in `root`'s programs: neither build scripts' nor tests' dependencies."""
     nodes = {node["id"]: node for node in data["resolve"]["nodes"]}
-    waiting = [package["id"] for package in data["packages"] if package["name"] == ROOT]
+    waiting = [package["id"] for package in data["packages"] if package["name"] == root]
     found: set[str] = set()
     while waiting:
         identity = waiting.pop()
@@ -46,11 +45,12 @@ def notices(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    data = metadata(sys.argv[1] if len(sys.argv) > 1 else None)
-    wanted = linked(data)
+    root, *target = sys.argv[1:]
+    data = metadata(target[0] if target else None)
+    wanted = linked(data, root)
     packages = [package for package in data["packages"] if package["id"] in wanted and package["source"]]
     bearers: dict[str, list[str]] = {}
-    print("Crates linked into vocar and vocard, and the notices that come with them.\n")
+    print(f"Crates linked into the programs of {root}, and the notices that come with them.\n")
     for package in sorted(packages, key=lambda package: (package["name"], package["version"])):
         name = f"{package['name']} {package['version']}"
         texts = notices(Path(package["manifest_path"]).parent)

@@ -18,9 +18,19 @@ import crates
 
 LAYER = Path(__file__).resolve().parent / "meta-vocar"
 # What OpenEmbedded's configuration would say.
-PATHS = {"bindir": "/usr/bin", "datadir": "/usr/share", "sysconfdir": "/etc", "localstatedir": "/var",
-         "nonarch_libdir": "/usr/lib", "systemd_system_unitdir": "/usr/lib/systemd/system",
-         "systemd_user_unitdir": "/usr/lib/systemd/user", "AUTOREV": "AUTOINC"}
+PATHS = {
+    "bindir": "/usr/bin",
+    "datadir": "/usr/share",
+    "sysconfdir": "/etc",
+    "localstatedir": "/var",
+    "nonarch_libdir": "/usr/lib",
+    "libexecdir": "/usr/libexec",
+    "docdir": "/usr/share/doc",
+    "mandir": "/usr/share/man",
+    "systemd_system_unitdir": "/usr/lib/systemd/system",
+    "systemd_user_unitdir": "/usr/lib/systemd/user",
+    "AUTOREV": "AUTOINC",
+}
 WANTED = ("SUMMARY", "DESCRIPTION", "LICENSE", "LIC_FILES_CHKSUM", "SRC_URI", "do_install")
 
 

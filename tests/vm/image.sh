@@ -1,11 +1,12 @@
 #!/bin/bash
 # Makes the disk of the whole machine: Debian with systemd, our package, users, recordings and the checks.
-#   tests/vm/image.sh ARCH ROOM OLD.deb NEW.deb
+#   tests/vm/image.sh ARCH ROOM OLD.deb NEW.deb [OTHER.deb...]
 # ARCH: x86_64 or aarch64. ROOM keeps the plain Debian (base-ARCH) for the next time and receives disk.ext4, vmlinuz and
-# initrd. OLD is installed, NEW lies on the disk for the upgrade. Needs root, debootstrap, e2fsprogs and, for aarch64 on
-# another processor, qemu-user-static with binfmt_misc.
+# initrd. OLD is installed, NEW and the OTHERs lie on the disk for the upgrade and after it. Needs root, debootstrap,
+# e2fsprogs and, for aarch64 on another processor, qemu-user-static with binfmt_misc.
 set -euo pipefail
 arch=$1 room=$2 old=$3 new=$4
+others=("${@:5}")
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/../.." && pwd)
 suite=bookworm
@@ -21,7 +22,12 @@ base=$room/base-$arch root=$room/root-$arch
 
 if [ ! -e "$base/.whole" ]; then
     rm -rf "$base"
-    nice -n 15 debootstrap --arch=$debian --variant=minbase --include=$packages $suite "$base" "$mirror"
+    nice -n 15 debootstrap --foreign --arch=$debian --variant=minbase --include=$packages $suite "$base" "$mirror"
+    # A small initial file system: collecting every module takes an emulated processor most of an hour.
+    mkdir -p "$base/etc/initramfs-tools/conf.d" "$base/usr/share/initramfs-tools/modules.d"
+    printf 'MODULES=list\nCOMPRESS=gzip\n' >"$base/etc/initramfs-tools/conf.d/vm"
+    printf '%s\n' virtio_pci virtio_blk ext4 crc32c_generic >"$base/usr/share/initramfs-tools/modules.d/vm"
+    nice -n 15 chroot "$base" /debootstrap/debootstrap --second-stage
     rm -rf "$base"/var/cache/apt/archives/*.deb "$base"/var/lib/apt/lists/* "$base"/usr/share/locale
     touch "$base/.whole"
 fi
@@ -33,6 +39,7 @@ inside() { chroot "$root" /usr/bin/env LC_ALL=C DEBIAN_FRONTEND=noninteractive "
 # The package as an integrator installs it; nothing is fetched.
 install -D -m 644 "$old" "$root/opt/vm/old.deb"
 install -D -m 644 "$new" "$root/opt/vm/new.deb"
+[ ${#others[@]} = 0 ] || install -m 644 -t "$root/opt/vm" "${others[@]}"
 inside apt-get -q -y install /opt/vm/old.deb
 
 # The infotainment system, an app that may read what was said, and somebody else.

@@ -2,9 +2,10 @@
 
     stream.py VOCAR RECORDINGS SECONDS
 
-RECORDINGS is a folder of WAV files; they follow one another by lot, with stretches of noise between. Prints a line of
-JSON in the form of the machine's checks (report.py). What the service adds to this (bus, microphone) is soaked in the
-machine itself.
+RECORDINGS is a folder of WAV files; they follow one another by lot, with stretches of noise between: half of the time
+at an open microphone, half as after a press of the button, where free speech is searched for too. Prints a line of JSON
+for each in the form of the machine's checks (report.py). What the service adds to this (bus, microphone) is soaked in
+the machine itself.
 """
 
 import json
@@ -64,8 +65,8 @@ def halves(values: list[int]) -> tuple[float, float]:
     return statistics.median(values[:middle]), statistics.median(values[middle:])
 
 
-def soak(program: str, folder: Path, seconds: float) -> dict:
-    """Runs the process to its end and judges what was seen of it."""
+def soak(program: str, folder: Path, seconds: float, mode: str) -> dict:
+    """Runs the process to its end, listening in one mode, and judges what was seen of it."""
     dice = random.Random(11)
     with tempfile.TemporaryDirectory() as room:
         sounds = {path: duration(path) for path in sorted(folder.glob("*.wav"))}
@@ -77,7 +78,7 @@ def soak(program: str, folder: Path, seconds: float) -> dict:
             total += sounds[chosen[-1]]
         begin = time.monotonic()
         with Path(room, "out").open("w") as output:
-            command = [program, "run", "--json", *map(str, chosen)]
+            command = [program, "run", "--json", "--mode", mode, *map(str, chosen)]
             process = subprocess.Popen(command, stdout=output, env=os.environ | {"VOCAR_MODEL__DIR": str(MODEL)})
         seen = []
         while process.poll() is None:
@@ -101,9 +102,10 @@ def soak(program: str, folder: Path, seconds: float) -> dict:
         "files": files,
     }
     holds = process.returncode == 0 and memory[1] - memory[0] <= GROWTH and files[1] <= files[0]
-    name = "hours of recordings through one process on the host"
+    name = f"hours of recordings through one process on the host, {mode}"
     return {"check": name, "holds": holds, "found": found, "seconds": round(took, 1), "host": True}
 
 
 if __name__ == "__main__":
-    print(json.dumps(soak(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]))))
+    for mode in ("open-mic", "push-to-talk"):
+        print(json.dumps(soak(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]) / 2, mode)), flush=True)

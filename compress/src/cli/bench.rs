@@ -6,6 +6,8 @@ use clap::Args;
 use serde::Serialize;
 use vocar_compress::bench::{self, Engine};
 use vocar_compress::runtime::Runtime;
+use vocar_compress::sizes::{Size, fix};
+use vocar_compress::{read, write};
 use vocar_inference::gemm::Tier;
 
 use super::Outcome;
@@ -29,6 +31,9 @@ pub struct Arguments {
     /// Leave stock tract out.
     #[arg(long)]
     without_stock: bool,
+    /// Size of an open dimension, such as the words of a sentence; may be given more than once.
+    #[arg(long, value_name = "NAME=NUMBER")]
+    size: Vec<Size>,
     /// A file for the same as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -66,13 +71,15 @@ impl Arguments {
     pub fn run(&self) -> Outcome {
         let engines = self.engines();
         let bandwidth = bench::bandwidth();
+        let folder = tempfile::tempdir()?;
         let mut rows = Vec::new();
         for model in &self.models {
             let bytes = std::fs::metadata(model)
                 .map_err(|e| format!("{}: {e}", model.display()))?
                 .len();
+            let sized = self.sized(model, folder.path())?;
             for &engine in &engines {
-                let times = match bench::apart(model, engine, self.steps, self.rounds) {
+                let times = match bench::apart(&sized, engine, self.steps, self.rounds) {
                     Ok(times) => times,
                     Err(e) if engine != Engine::Ours => {
                         eprintln!("left out: {e}");
@@ -109,6 +116,18 @@ impl Arguments {
             }
         }
         Ok(())
+    }
+
+    /// The file, or a copy in the folder whose open dimensions have the sizes that were given.
+    fn sized(&self, model: &Path, folder: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
+        if self.size.is_empty() {
+            return Ok(model.to_owned());
+        }
+        let mut network = read(model)?;
+        fix(&mut network, &self.size);
+        let copy = folder.join(name(model));
+        write(&copy, &network)?;
+        Ok(copy)
     }
 
     /// The engines that are wanted and there; says what is not.

@@ -8,6 +8,7 @@ pub mod plan;
 pub mod prune;
 pub mod quantise;
 pub mod report;
+pub mod restore;
 pub mod time;
 
 use std::error::Error;

@@ -6,10 +6,9 @@ use clap::{Args, ValueEnum};
 use prost::Message;
 use vocar_compress::calibrate::{Choice, Ranges};
 use vocar_compress::check::Checked;
-use vocar_compress::halves::halve_the_rest;
-use vocar_compress::names::shorten;
 use vocar_compress::plan::Plan;
 use vocar_compress::quantise::{Activations, Bits, Form, Granularity, Method, quantise};
+use vocar_compress::rest::{Convolutions, shrink_the_rest};
 use vocar_inference::Precision;
 
 use super::{Outcome, Written, floats, put, tell};
@@ -42,7 +41,8 @@ pub struct Arguments {
     /// Where the integers of activations with static scales lie.
     #[arg(long, value_enum, default_value = "asymmetric", requires = "fixed")]
     activations: Lie,
-    /// Store what is left in floats as half floats, and give what passes between nodes short names.
+    /// Store what is left in floats as half floats, weights of convolutions in int8 beside int8 or int4 layers, repeated
+    /// constants once, and give tensors short names.
     #[arg(long, conflicts_with = "plan")]
     halve_the_rest: bool,
     /// Leave layers whose name contains this as they are; may be given more than once.
@@ -152,8 +152,7 @@ impl Arguments {
         let report = quantise(&mut model, form, &self.keep)
             .map_err(|e| format!("{}: {e}", self.input.display()))?;
         if self.halve_the_rest {
-            halve_the_rest(&mut model);
-            shorten(&mut model);
+            shrink_the_rest(&mut model, Convolutions::beside(form), &report.changed);
         }
         tell(&report);
         let checked = put(&self.written(precision), &model, before)?;

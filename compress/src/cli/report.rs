@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use vocar_compress::bundle::Kind;
 use vocar_compress::calibrate::Ranges;
 use vocar_compress::plan::Plan;
 use vocar_compress::recordings::{self, Recording};
-use vocar_compress::report::{self, ClosedSet, Energy, Row, Wanted};
+use vocar_compress::report::{self, ClosedSet, Energy, Wanted};
+use vocar_compress::sentences::{self, Sentence};
 use vocar_compress::trial::Trial;
 use vocar_hw::Profile;
 use vocar_inference::Bundle;
@@ -17,10 +19,14 @@ use super::Outcome;
 /// Make every kind of smaller network, and print what each saves and costs.
 #[derive(Args)]
 pub struct Arguments {
-    /// A bundle with an f32 network.
+    /// A bundle with an f32 network; one of words may have it in int8 alone.
     bundle: PathBuf,
-    /// Recordings of speech to compare the networks on: a table with a column `path`.
-    recordings: PathBuf,
+    /// What to compare the networks on: recordings of speech, a table with a column `path`; for a bundle of words sentences, a table
+    /// with the columns `text`, `intent` and `spans`.
+    table: PathBuf,
+    /// Domain that the sentences are for.
+    #[arg(long, default_value = "car")]
+    domain: String,
     /// The plan of the mixed network.
     #[arg(long, value_name = "TOML")]
     plan: Option<PathBuf>,
@@ -36,7 +42,7 @@ pub struct Arguments {
     /// The sentences that may be said, one a line; those of the table unless given.
     #[arg(long, value_name = "FILE")]
     sentences: Option<PathBuf>,
-    /// Only every so many of the recordings to recognise.
+    /// Only every so many of the recordings to recognise, or of the sentences.
     #[arg(long, value_name = "N", default_value_t = 1)]
     every: usize,
     /// Measure the processor time of this many seconds of sound too, with the recordings as the speech in it.
@@ -68,8 +74,9 @@ fn named(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 #[derive(Serialize)]
-struct Json<'a> {
-    rows: &'a [Row],
+struct Json<'a, R> {
+    rows: &'a [R],
+    #[serde(skip_serializing_if = "Option::is_none")]
     energy: Option<Energy>,
 }
 
@@ -79,31 +86,62 @@ impl Arguments {
     /// # Errors
     /// When a network cannot be made, run or timed.
     pub fn run(&self) -> Outcome {
+        match Kind::of(&self.bundle) {
+            Kind::Speech => self.of_speech(),
+            Kind::Words => self.of_words(),
+        }
+    }
+
+    /// Of a bundle of words.
+    fn of_words(&self) -> Outcome {
+        let plan = self.plan.as_deref().map(Plan::load).transpose()?;
+        let sentences = sentences::list(&self.table)?;
+        let every = self.every.max(1);
+        let sentences: Vec<Sentence> = sentences.into_iter().step_by(every).collect();
+        let wanted = self.wanted(plan.as_ref(), None, None);
+        let progress = &mut |line: &str| eprintln!("{line}");
+        let rows = report::word_rows(&self.bundle, &self.domain, &sentences, &wanted, progress)?;
+        print!("{}", report::words_markdown(&rows));
+        self.keep(&rows, None)
+    }
+
+    /// Of a bundle of speech.
+    fn of_speech(&self) -> Outcome {
         if !(self.speech > 0.0 && self.speech <= 1.0) {
             return Err(format!("--speech {}: a share from 0 to 1 is wanted", self.speech).into());
         }
         let plan = self.plan.as_deref().map(Plan::load).transpose()?;
         let ranges = self.ranges.as_deref().map(Ranges::load).transpose()?;
-        let heard = recordings::heard(&self.recordings, self.seconds)?;
+        let heard = recordings::heard(&self.table, self.seconds)?;
         let bundle = Bundle::open(&self.bundle)?;
         let closed_set = self.closed_set()?;
         let trial = Trial::new(bundle.clone(), heard.clone())?;
-        let wanted = Wanted {
-            plan: plan.as_ref(),
-            ranges: ranges.as_ref(),
-            networks: self.network.clone(),
-            closed_set: closed_set.as_ref(),
-            steps: self.steps,
-            rounds: self.rounds,
-        };
+        let wanted = self.wanted(plan.as_ref(), ranges.as_ref(), closed_set.as_ref());
         let rows = report::rows(&trial, &bundle, &wanted, &mut |line| eprintln!("{line}"))?;
         print!("{}", report::markdown(&rows));
         let energy = self.energy(&bundle, &heard)?;
+        self.keep(&rows, energy)
+    }
+
+    fn wanted<'a>(
+        &self,
+        plan: Option<&'a Plan>,
+        ranges: Option<&'a Ranges>,
+        closed_set: Option<&'a ClosedSet>,
+    ) -> Wanted<'a> {
+        Wanted {
+            plan,
+            ranges,
+            networks: self.network.clone(),
+            closed_set,
+            steps: self.steps,
+            rounds: self.rounds,
+        }
+    }
+
+    fn keep(&self, rows: &[impl Serialize], energy: Option<Energy>) -> Outcome {
         if let Some(json) = &self.json {
-            let all = Json {
-                rows: &rows,
-                energy,
-            };
+            let all = Json { rows, energy };
             std::fs::write(json, serde_json::to_string_pretty(&all)? + "\n")
                 .map_err(|e| format!("{}: {e}", json.display()))?;
         }

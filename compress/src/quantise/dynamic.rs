@@ -16,7 +16,10 @@ pub(super) fn write_int8(
     granularity: Granularity,
 ) {
     let (input, output) = (&node.input[0], &node.output[0]);
-    let [weight_int8, weight_scale, weight_zero] = integers(work, weight, method, granularity);
+    // A zero point that is not given is nought.
+    let zeros = method == Method::Asymmetric;
+    let [weight_int8, weight_scale, weight_zero] =
+        integers(work, weight, method, granularity, zeros);
     let [quantised, scale, zero] =
         ["quantised", "scale", "zero"].map(|part| format!("{input}.{part}"));
     if work.first(&quantised) {
@@ -28,11 +31,10 @@ pub(super) fn write_int8(
     }
     let [integer, float, factor] =
         ["integer", "float", "factor"].map(|part| format!("{output}.{part}"));
-    work.nodes.push(operator(
-        "MatMulInteger",
-        &[&quantised, &weight_int8, &zero, &weight_zero],
-        &[&integer],
-    ));
+    let inputs = [&*quantised, &weight_int8, &zero, &weight_zero];
+    let given = if zeros { &inputs[..] } else { &inputs[..3] };
+    work.nodes
+        .push(operator("MatMulInteger", given, &[&integer]));
     let mut cast = operator("Cast", &[&integer], &[&float]);
     cast.attribute.push(attribute("to", DataType::Float as i64));
     work.nodes.push(cast);
@@ -43,12 +45,13 @@ pub(super) fn write_int8(
     work.nodes.push(product);
 }
 
-/// Writes a weight's integers, scales and zero points once; returns their names.
+/// Writes a weight's integers and scales once, and its zero points if wanted; returns their names.
 pub(super) fn integers(
     work: &mut Work,
     weight: &Matrix,
     method: Method,
     granularity: Granularity,
+    zeros: bool,
 ) -> [String; 3] {
     let name = &weight.name;
     let names = ["int8", "scale", "zero"].map(|part| format!("{name}.{part}"));
@@ -66,8 +69,11 @@ pub(super) fn integers(
         work.made.extend([
             raw(&names[0], DataType::Int8, &shape, bytes(made.integers)),
             floats(&names[1], each, &made.scales),
-            raw(&names[2], DataType::Int8, each, bytes(made.zeros)),
         ]);
+        if zeros {
+            let zeros = bytes(made.zeros);
+            work.made.push(raw(&names[2], DataType::Int8, each, zeros));
+        }
     }
     names
 }

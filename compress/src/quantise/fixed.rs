@@ -25,7 +25,7 @@ pub(super) fn write_int8(
     fixed: &Fixed,
 ) {
     let rounded = round_input(work, &node.input[0], fixed);
-    let [int8, scale, zero] = integers(work, weight, method, granularity);
+    let [int8, scale, zero] = integers(work, weight, method, granularity, true);
     let restored = format!("{}.restored", weight.name);
     if work.first(&restored) {
         let mut restore = operator("DequantizeLinear", &[&int8, &scale, &zero], &[&restored]);

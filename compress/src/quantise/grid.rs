@@ -47,7 +47,7 @@ impl Step {
 }
 
 /// A weight in int8.
-pub(super) struct Int8 {
+pub(crate) struct Int8 {
     /// In the order of the weight.
     pub integers: Vec<i8>,
     /// One, or one for each channel.
@@ -57,7 +57,7 @@ pub(super) struct Int8 {
 }
 
 /// Rounds values whose channel is `channel(place)` of so many to int8. Symmetric integers are -127 to 127.
-pub(super) fn int8(
+pub(crate) fn int8(
     values: &[f32],
     channels: usize,
     channel: impl Fn(usize) -> usize,

@@ -3,10 +3,12 @@
 mod energy;
 mod recognition;
 mod table;
+mod words;
 
 pub use energy::{Energy, measure};
 pub use recognition::{ClosedSet, RecognitionError, Score};
-pub use table::{energy_text, markdown};
+pub use table::{energy_text, markdown, words_markdown};
+pub use words::{Reading, ReadingError, WordRow, word_rows};
 
 use std::path::{Path, PathBuf};
 
@@ -19,11 +21,10 @@ use crate::bundle::{self, BundleError};
 use crate::calibrate::{Choice, Ranges};
 use crate::factorise::{Thinness, factorise};
 use crate::file::{FileError, read};
-use crate::halves::halve_the_rest;
-use crate::names::shorten;
 use crate::plan::{Plan, PlanError};
 use crate::products::RewriteError;
 use crate::quantise::{Activations, Bits, Form, Granularity, Method, quantise};
+use crate::rest::{Convolutions, shrink_the_rest};
 use crate::trial::{Distance, Trial, TrialError};
 
 /// Shares of the squared singular values that low-rank factors keep.
@@ -61,6 +62,9 @@ pub enum ReportError {
     /// Nothing could be recognised.
     #[error(transparent)]
     Recognition(#[from] RecognitionError),
+    /// Sentences could not be read.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
     /// There is no room for the networks.
     #[error("no temporary folder: {0}; let TMPDIR name one")]
     Folder(std::io::Error),
@@ -176,9 +180,8 @@ fn networks(
     wanted: &Wanted,
 ) -> Result<Vec<(String, ModelProto)>, ReportError> {
     let quantised = |mut model: ModelProto, form: Form| {
-        quantise(&mut model, form, &[])?;
-        halve_the_rest(&mut model);
-        shorten(&mut model);
+        let report = quantise(&mut model, form, &[])?;
+        shrink_the_rest(&mut model, Convolutions::beside(form), &report.changed);
         Ok::<_, RewriteError>(model)
     };
     let simply = |model: &ModelProto, bits: Bits| quantised(model.clone(), bits.into());
@@ -207,7 +210,11 @@ fn networks(
     }
     for energy in ENERGIES {
         let mut thin = floats.clone();
-        factorise(&mut thin, Thinness::Energy(energy), &[])?;
+        match factorise(&mut thin, Thinness::Energy(energy), &[]) {
+            // No layer gets smaller.
+            Err(RewriteError::Nothing { .. }) => continue,
+            made => made?,
+        };
         let name = format!("low rank, {:.0} % of the energy", 100.0 * energy);
         let smaller = simply(&thin, Bits::Eight)?;
         found.push((name.clone(), thin));

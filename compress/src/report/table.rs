@@ -1,6 +1,6 @@
 //! The report as text.
 
-use super::{Energy, Row, Score};
+use super::{Energy, Row, Score, WordRow};
 
 /// The rows as a Markdown table; sizes and times against the first one.
 pub fn markdown(rows: &[Row]) -> String {
@@ -23,6 +23,38 @@ pub fn markdown(rows: &[Row]) -> String {
             row.divergence,
             100.0 * row.same,
             recognised(row.recognition.as_ref())
+        );
+    }
+    text
+}
+
+/// The rows of a bundle of words as a Markdown table; sizes and times against the first one.
+pub fn words_markdown(rows: &[WordRow]) -> String {
+    let mut text = String::from(
+        "| network | file | smaller | eight words, median | 95 % | faster | sentence, median | 95 % | memory | read alike | intent | and slots | slot F1 | others taken |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let (first, reading) = (&rows[0], &row.reading);
+        let taken = match reading.others {
+            0 => "–".to_owned(),
+            _ => format!("{:.1} %", 100.0 * reading.others_taken),
+        };
+        text += &format!(
+            "| {} | {:.2} MB | {:.2} x | {:.3} ms | {:.3} ms | {:.2} x | {:.3} ms | {:.3} ms | {:.1} MB | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {taken} |\n",
+            row.name,
+            row.bytes as f64 / 1e6,
+            first.bytes as f64 / row.bytes as f64,
+            row.median_ms,
+            row.p95_ms,
+            first.median_ms / row.median_ms,
+            reading.median_ms,
+            reading.p95_ms,
+            row.peak_bytes as f64 / 1e6,
+            100.0 * row.same,
+            100.0 * reading.intent,
+            100.0 * reading.intent_and_slots,
+            100.0 * reading.slot_f1,
         );
     }
     text

@@ -5,69 +5,6 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
-use tract_onnx::tract_hir::internal::*;
-
-/// Turns constants that are stored in half precision into floats: a Cast of such a constant becomes one.
-pub(super) fn widen_halves(graph: &mut GraphProto) {
-    let is_widening = |node: &NodeProto| {
-        node.op_type == "Cast" && attribute(node, "to") == Some(vec![DataType::Float as i64])
-    };
-    let mut names: HashMap<String, Vec<String>> = HashMap::new();
-    let halves: HashSet<&String> = graph
-        .initializer
-        .iter()
-        .filter(|constant| halves_of(constant).is_some())
-        .map(|constant| &constant.name)
-        .collect();
-    graph
-        .node
-        .retain(|node| match (&node.input[..], &node.output[..]) {
-            ([stored], [used]) if is_widening(node) && halves.contains(stored) => {
-                names.entry(stored.clone()).or_default().push(used.clone());
-                false
-            }
-            _ => true,
-        });
-    let still_used: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
-    let mut constants = Vec::new();
-    for constant in std::mem::take(&mut graph.initializer) {
-        let Some(users) = names.get(&constant.name) else {
-            constants.push(constant);
-            continue;
-        };
-        let values = halves_of(&constant).unwrap_or_default();
-        constants.extend(users.iter().map(|name| {
-            TensorProto {
-                name: name.clone(),
-                dims: constant.dims.clone(),
-                data_type: DataType::Float as i32,
-                raw_data: values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect(),
-                ..TensorProto::default()
-            }
-        }));
-        if still_used.contains(&constant.name) {
-            constants.push(constant);
-        }
-    }
-    graph.initializer = constants;
-}
-
-/// Values of a constant in half precision that lies in the file as bytes.
-fn halves_of(constant: &TensorProto) -> Option<Vec<f32>> {
-    let (values, rest) = constant.raw_data.as_chunks::<2>();
-    let as_wanted = constant.data_type == DataType::Float16 as i32
-        && rest.is_empty()
-        && constant.dims.iter().product::<i64>() == values.len() as i64;
-    as_wanted.then(|| {
-        values
-            .iter()
-            .map(|&bytes| f16::from_le_bytes(bytes).to_f32())
-            .collect()
-    })
-}
 
 /// The nodes of a graph with an index over them.
 pub(super) struct Net {
@@ -487,53 +424,5 @@ impl<'a> Constants<'a> {
             return Err(format!("`{}` holds no bytes of its shape", constant.name));
         }
         Ok(bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn half(name: &str, values: &[f32]) -> TensorProto {
-        TensorProto {
-            name: name.into(),
-            dims: vec![values.len() as i64],
-            data_type: DataType::Float16 as i32,
-            raw_data: values
-                .iter()
-                .flat_map(|&value| f16::from_f32(value).to_le_bytes())
-                .collect(),
-            ..TensorProto::default()
-        }
-    }
-
-    #[test]
-    fn a_constant_in_half_precision_becomes_floats_and_other_casts_stay() {
-        let cast = |from: &str, to: &str, kind: DataType| {
-            new_node("Cast", &[from], &[to], vec![integer("to", kind as i64)])
-        };
-        let mut graph = GraphProto {
-            node: vec![
-                cast("stored", "used", DataType::Float),
-                cast("stored", "integers", DataType::Int32),
-                cast("x", "y", DataType::Float),
-            ],
-            initializer: vec![half("stored", &[0.5, -3.0])],
-            ..GraphProto::default()
-        };
-        widen_halves(&mut graph);
-        let outputs: Vec<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
-        assert_eq!(outputs, ["integers", "y"]);
-        let [used, stored] = &graph.initializer[..] else {
-            panic!("{:?}", graph.initializer);
-        };
-        let bytes: Vec<u8> = [0.5f32, -3.0]
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect();
-        assert_eq!(
-            (&*used.name, used.data_type, &used.raw_data, &*stored.name),
-            ("used", DataType::Float as i32, &bytes, "stored")
-        );
     }
 }

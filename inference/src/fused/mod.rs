@@ -16,7 +16,7 @@
 //! A network that consists of nothing else becomes a [`Program`], which runs without tract and without allocating. Otherwise
 //! tract runs what is left, with our operators among its own ([`register`]).
 //!
-//! Constants that are stored in half precision become floats before that.
+//! Constants that are stored in less than floats become floats before that: [`stored`].
 
 mod attention;
 mod convolution;
@@ -32,12 +32,13 @@ mod program;
 mod rounding;
 mod rows;
 mod self_attention;
+mod stored;
 mod vector;
 
 use tract_onnx::Onnx;
 use tract_onnx::pb::{ModelProto, NodeProto};
 
-use graph::{Constants, Net, widen_halves};
+use graph::{Constants, Net};
 use operator::Operator;
 
 pub use overlay::{LowRank, Overlay, OverlayError};
@@ -72,7 +73,7 @@ pub(crate) fn fuse(model: &mut ModelProto) {
     let Some(graph) = model.graph.as_mut() else {
         return;
     };
-    widen_halves(graph);
+    stored::restore(graph);
     let mut net = Net::of(graph);
     frames::fuse(&mut net);
     convolution::fuse(&mut net);

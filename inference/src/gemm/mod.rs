@@ -38,9 +38,6 @@ pub use weights::Int8Weights;
 const CHANNELS: usize = 16;
 /// Inputs that are multiplied and summed at once.
 const QUAD: usize = 4;
-/// Rows that the largest kernels take at once.
-#[cfg(target_arch = "x86_64")]
-const MOST_ROWS: usize = 8;
 
 /// 16 channels of four inputs each; the alignment is that of a cache line.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,12 @@ use std::arch::x86_64::*;
 
 use super::int4::{GROUP, GROUP_BLOCKS};
 use super::strips::{Strip, strips, with_rows};
-use super::{Block, CHANNELS, Int4Weights, Int8Weights, MOST_ROWS, QUAD, Rows};
+use super::{Block, CHANNELS, Int4Weights, Int8Weights, QUAD, Rows};
+
+/// Rows that AVX-512 takes at once where there are many.
+const MOST_ROWS: usize = 8;
+/// Rows whose sums with two panels of int8 weights fit into the registers of AVX-512.
+const ROWS_AT_ONCE: usize = 12;
 
 pub(super) fn avx_vnni(rows: &Rows, weights: &Int8Weights, sums: &mut [i32]) {
     strips(rows, weights.padded_outputs(), sums, 4, |count, strip| {
@@ -142,10 +147,16 @@ pub(super) fn avx_vnni_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f32]
 
 pub(super) fn avx512_vnni(rows: &Rows, weights: &Int8Weights, sums: &mut [i32]) {
     let width = weights.padded_outputs();
-    strips(rows, width, sums, MOST_ROWS, |count, strip| {
+    // A sentence is often a little longer than eight rows: the rest apart would read all weights again.
+    let most = if (MOST_ROWS..=ROWS_AT_ONCE).contains(&rows.count()) {
+        ROWS_AT_ONCE
+    } else {
+        MOST_ROWS
+    };
+    strips(rows, width, sums, most, |count, strip| {
         // SAFETY: the tier is chosen only when the processor has AVX512F and AVX512-VNNI.
         unsafe {
-            with_rows!(count, avx512_vnni_strip(strip, weights), 1, 2, 3, 4, 5, 6, 7; 8);
+            with_rows!(count, avx512_vnni_strip(strip, weights), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; 12);
         }
     });
 }
@@ -216,27 +227,33 @@ fn avx512_vnni_tile<const R: usize, const P: usize>(
 
 pub(super) fn avx512_vnni_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f32]) {
     let width = weights.padded_outputs();
-    strips(rows, width, sums, 4, |count, strip| {
+    strips(rows, width, sums, MOST_ROWS, |count, strip| {
         // SAFETY: the tier is chosen only when the processor has AVX512F and AVX512-VNNI.
         unsafe {
-            with_rows!(count, avx512_vnni_int4_strip(strip, weights), 1, 2, 3; 4);
+            with_rows!(count, avx512_vnni_int4_strip(strip, weights), 1, 2, 3, 4, 5, 6, 7; 8);
         }
     });
 }
 
-/// R rows; two panels at a time share what is read of the rows. More rows at once would leave no registers for what the groups
-/// before have summed up.
+/// R rows. Up to four of them share what is read of them between two panels; more share what is unpacked of one panel, since
+/// two would leave no registers for what the groups before have summed up.
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn avx512_vnni_int4_strip<const R: usize>(mut strip: Strip<f32>, weights: &Int4Weights) {
     let mut panels = weights.panels();
     let mut channel = 0;
     while let Some(first) = panels.next() {
-        if let Some(second) = panels.next() {
+        let second = if R > MOST_ROWS / 2 {
+            None
+        } else {
+            panels.next()
+        };
+        if let Some(second) = second {
             avx512_vnni_int4_tile::<R, 2>(&mut strip, [first, second], channel);
+            channel += 2 * CHANNELS;
         } else {
             avx512_vnni_int4_tile::<R, 1>(&mut strip, [first], channel);
+            channel += CHANNELS;
         }
-        channel += 2 * CHANNELS;
     }
 }
 

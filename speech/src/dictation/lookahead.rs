@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::ngram::NGram;
-use super::table::Table;
+use super::table::{Frozen, Table};
 use super::tree::{LexiconTree, ROOT};
 
-/// Entries that are remembered from one utterance to the next; when there are more, all are made anew by need.
-const ROOM: usize = 4_000_000;
+/// Bytes that are remembered from one utterance to the next; when there are more, all are made anew by need.
+const ROOM: usize = 2 << 20;
 /// A word after which the tree has not been looked at.
 const UNSEEN: u32 = u32::MAX;
 
@@ -15,7 +15,7 @@ const UNSEEN: u32 = u32::MAX;
 #[derive(Debug)]
 struct Smeared {
     /// Natural logarithm of the probability of the likeliest listed follower at or below a node.
-    best: Table<f32>,
+    best: Frozen<f32>,
     /// Weight of everything not listed.
     backoff: f32,
 }
@@ -28,7 +28,10 @@ pub(super) struct Lookahead {
     made: Vec<Smeared>,
     /// Where each word's is among those made.
     place: Vec<u32>,
-    entries: usize,
+    /// Bytes of those made.
+    size: usize,
+    /// Where one is made.
+    bench: Table<f32>,
 }
 
 impl Lookahead {
@@ -36,7 +39,8 @@ impl Lookahead {
         Lookahead {
             made: Vec::new(),
             place: vec![UNSEEN; ngram.words().len()],
-            entries: 0,
+            size: 0,
+            bench: Table::with_capacity(1 << 10),
             tree,
             ngram,
         }
@@ -44,10 +48,10 @@ impl Lookahead {
 
     /// To be called between utterances: forgets when too much is remembered. Earlier places mean nothing then.
     pub fn tidy(&mut self) {
-        if self.entries > ROOM {
+        if self.size > ROOM {
             self.made.clear();
             self.place.fill(UNSEEN);
-            self.entries = 0;
+            self.size = 0;
         }
     }
 
@@ -58,6 +62,7 @@ impl Lookahead {
             return place;
         }
         let smeared = self.smear(previous);
+        self.size += size_of::<Smeared>() + smeared.best.size();
         self.made.push(smeared);
         self.place[usize::from(previous)] = (self.made.len() - 1) as u32;
         self.place[usize::from(previous)]
@@ -68,31 +73,29 @@ impl Lookahead {
     pub fn at(&self, place: u32, node: u32) -> f32 {
         let smeared = &self.made[place as usize];
         let unlisted = smeared.backoff + self.tree.nodes[node as usize].best;
-        match smeared.best.get(u64::from(node)) {
+        match smeared.best.get(node) {
             Some(best) => best.max(unlisted),
             None => unlisted,
         }
     }
 
     fn smear(&mut self, previous: u16) -> Smeared {
-        let mut best = Table::<f32>::with_capacity(64);
         for (word, log) in self.ngram.followers(previous) {
             let log = log + self.tree.share(word);
             for &last in self.tree.last_nodes(word) {
                 let mut node = last;
                 while node != ROOT {
-                    let (there, fresh) = best.entry(u64::from(node));
+                    let (there, fresh) = self.bench.entry(u64::from(node));
                     if !fresh && *there >= log {
                         break;
                     }
                     *there = log;
                     node = self.tree.nodes[node as usize].parent;
-                    self.entries += usize::from(fresh);
                 }
             }
         }
         Smeared {
-            best,
+            best: self.bench.freeze(),
             backoff: self.ngram.backoff(previous),
         }
     }

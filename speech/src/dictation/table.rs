@@ -2,6 +2,8 @@
 
 /// No entry.
 const FREE: u64 = u64::MAX;
+/// No entry of a table to read.
+const NONE: u32 = u32::MAX;
 
 /// Open addressing with linear probing; the number of slots is a power of two, at most two thirds of them taken.
 #[derive(Debug, Clone)]
@@ -18,6 +20,20 @@ impl<V: Copy + Default> Table<V> {
             slots: vec![(FREE, V::default()); size],
             taken: Vec::with_capacity(entries),
         }
+    }
+
+    /// A table to read of what is in this one, whose keys must be below [`u32::MAX`]; this one is empty afterwards.
+    pub fn freeze(&mut self) -> Frozen<V> {
+        let size = (self.taken.len() * 3 / 2 + 1).next_power_of_two();
+        let mut slots = vec![(NONE, V::default()); size].into_boxed_slice();
+        for slot in self.taken.drain(..) {
+            let (key, value) =
+                std::mem::replace(&mut self.slots[slot as usize], (FREE, V::default()));
+            let key = key as u32;
+            let at = probe(&slots, key);
+            slots[at] = (key, value);
+        }
+        Frozen { slots }
     }
 
     pub fn clear(&mut self) {
@@ -57,13 +73,45 @@ impl<V: Copy + Default> Table<V> {
     /// Where the key is or would be.
     fn slot(&self, key: u64) -> usize {
         let mask = self.slots.len() - 1;
-        // Fibonacci hashing: the upper bits of the product depend on all bits of the key.
-        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & mask;
+        let mut at = hash(key) & mask;
         while self.slots[at].0 != key && self.slots[at].0 != FREE {
             at = (at + 1) & mask;
         }
         at
     }
+}
+
+/// A table to read: as few slots as keep a third of them free, and half as wide.
+#[derive(Debug)]
+pub(super) struct Frozen<V> {
+    slots: Box<[(u32, V)]>,
+}
+
+impl<V: Copy> Frozen<V> {
+    pub fn get(&self, key: u32) -> Option<V> {
+        let (taken, value) = self.slots[probe(&self.slots, key)];
+        (taken == key).then_some(value)
+    }
+
+    /// Bytes that it takes.
+    pub fn size(&self) -> usize {
+        std::mem::size_of_val(&*self.slots)
+    }
+}
+
+/// Fibonacci hashing: the upper bits of the product depend on all bits of the key.
+fn hash(key: u64) -> usize {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize
+}
+
+/// Where the key is or would be among slots to read.
+fn probe<V>(slots: &[(u32, V)], key: u32) -> usize {
+    let mask = slots.len() - 1;
+    let mut at = hash(key.into()) & mask;
+    while slots[at].0 != key && slots[at].0 != NONE {
+        at = (at + 1) & mask;
+    }
+    at
 }
 
 #[cfg(test)]
@@ -86,7 +134,15 @@ mod tests {
                 for key in 0..300 {
                     prop_assert_eq!(table.get(key), map.get(&key).copied(), "round {}", round);
                 }
-                table.clear();
+                if round == 0 {
+                    table.clear();
+                } else {
+                    let frozen = table.freeze();
+                    for key in 0..300u32 {
+                        prop_assert_eq!(frozen.get(key), map.get(&key.into()).copied());
+                    }
+                    prop_assert!(frozen.size() <= 8 * (3 * map.len() + 2));
+                }
                 prop_assert_eq!(table.get(entries.first().map_or(0, |entry| entry.0)), None);
             }
         }

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+from companions import companions
 from lib import HERE, UNIT, Failed, Subscriber, call, health, hears, pid, read, require, run, settled, unit, until
 
 # WatchdogSec of the unit, and what the service manager may take on top until it has killed a stopped process.
@@ -188,7 +189,7 @@ def version() -> str:
 
 def purged() -> str:
     """Purging leaves nothing."""
-    run("apt-get", "-q", "-y", "purge", "vocar")
+    run("apt-get", "-q", "-y", "purge", "vocar*")
     left = [
         path
         for path in (
@@ -199,6 +200,8 @@ def purged() -> str:
             "/usr/bin/vocard",
             "/usr/lib/systemd/system/vocard.service",
             "/etc/systemd/system/multi-user.target.wants/vocard.service",
+            "/usr/libexec/vocar",
+            "/usr/lib/vocar",
         )
         if os.path.lexists(path)
     ]
@@ -220,5 +223,6 @@ ALL = [
     ("read_only", "the root is read-only", read_only),
     ("clock", "the clock jumps", clock),
     ("upgraded", "an upgrade keeps the configuration", upgraded),
+    ("companions", "the packages for accelerators and KUKSA change nothing unasked", companions),
     ("purged", "purging leaves nothing", purged),
 ]

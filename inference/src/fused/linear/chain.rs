@@ -59,13 +59,14 @@ pub(in crate::fused) fn fuse(net: &mut Net) {
 /// x → DynamicQuantizeLinear → MatMulInteger → Cast → Mul by (scale of x · scale of the weight).
 fn quantised_product(net: &Net, product: usize) -> Option<Chain> {
     let node = net.node(product)?;
-    let [quantised, weight, _, zero] = &node.input[..] else {
+    let [quantised, weight, _, zero @ ..] = &node.input[..] else {
         return None;
     };
     let &[_, channels] = net.constant(weight)?.0 else {
         return None;
     };
-    if net.constant(weight)?.1 != DataType::Int8 || !net.is_zero(zero) {
+    let is_symmetric = zero.iter().all(|zero| net.is_zero(zero));
+    if net.constant(weight)?.1 != DataType::Int8 || !is_symmetric {
         return None;
     }
     let source = net.node(net.maker(quantised, "DynamicQuantizeLinear")?)?;
