@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Times one step of three networks in each precision with our engine, stock tract and ONNX Runtime: the shipped speech network, the
-shipped network over the words of a sentence, and one of random weights with 20 million of them, which no processor's nearest
-memories hold.
+"""Times one step of networks in each precision with our engine, stock tract and ONNX Runtime: the shipped speech network, the
+shipped network over the words of a sentence, and two of random weights: one in the shape of the speech network with half as long a
+step, and one with 20 million weights, which no processor's nearest memories hold.
 
     python3 tests/benchmarks/engines.py WORK [--core 0] [--rounds 4] [--only NETWORK …] [--out tests/benchmarks/engines.json] [--table]
 
@@ -9,7 +9,7 @@ WORK: a scratch folder, where `vocar-compress` writes the f16, int8, mixed and i
 them, every engine in a process of its own on one thread of one core. Of the rounds the least of each figure counts, since other
 work on the machine only ever adds to it. Ratios say more than milliseconds. ONNX Runtime is the library at `ORT_DYLIB_PATH`, or
 that of the Python package `onnxruntime`; without either its rows are left out. `--python` names a Python with PyTorch, which makes
-the network of random weights by `training.synthetic`. `--table` prints the tables that were kept.
+the networks of random weights by `training.synthetic`. `--table` prints the tables that were kept.
 
 The mixed speech network is that of the shipped plan; in the others each second block is in int4 and all else in int8. The bundle
 has its network over words in int8 alone; f32 is restored from it.
@@ -31,20 +31,25 @@ PRECISIONS = ("f32", "f16", "int8", "mixed", "int4")
 NETWORKS = {
     "speech": {"steps": 300, "arguments": [], "what": "speech-en, a step of 240 ms"},
     "words": {"steps": 300, "arguments": ["--size", "length=9"], "what": "nlu-en, a sentence of eight words"},
+    "four-frames": {
+        "steps": 300,
+        "arguments": [],
+        "what": "random weights in the shape of speech-en, a step of 120 ms",
+    },
     "synthetic": {"steps": 60, "arguments": [], "what": "20 million random weights, a step of 120 ms"},
 }
 """Runs of each that are timed, and what `bench` is told."""
-LAYERS = {
-    "words": (4, ("qkv", "out", "up", "down"), ("project",)),
-    "synthetic": (
-        13,
-        (
-            *(f"{half}.{layer}" for half in ("first", "second") for layer in ("up", "down")),
-            *("attention.qkv", "attention.out", "convolution.gate", "convolution.out"),
-        ),
-        ("subsampling.project", "out"),
-    ),
+SHAPES = {
+    "four-frames": {"layers": 6, "dim": 160, "heads": 5, "expansion": 2, "chunk": 4, "context": 48},
+    "synthetic": {"layers": 13},
 }
+"""What `training.synthetic` is told."""
+CONFORMER = (
+    *(f"{half}.{layer}" for half in ("first", "second") for layer in ("up", "down")),
+    *("attention.qkv", "attention.out", "convolution.gate", "convolution.out"),
+)
+LAYERS = {"words": (4, ("qkv", "out", "up", "down"), ("project",))}
+LAYERS |= {name: (shape["layers"], CONFORMER, ("subsampling.project", "out")) for name, shape in SHAPES.items()}
 """Blocks, layers of a block and layers beside them."""
 
 
@@ -69,7 +74,8 @@ def floats(name, folder, python):
     if name == "words":
         run(TOOL, "restore", ROOT / "models/nlu-en/encoder-int8.onnx", path)
     else:
-        run(python, "-m", "training.synthetic", path, "--layers", str(LAYERS[name][0]))
+        shape = (part for name, value in SHAPES[name].items() for part in (f"--{name}", str(value)))
+        run(python, "-m", "training.synthetic", path, *shape)
     return path
 
 
@@ -167,7 +173,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument(
-        "--python", default=sys.executable, help="with PyTorch and onnx, for the network of random weights"
+        "--python", default=sys.executable, help="with PyTorch and onnx, for the networks of random weights"
     )
     parser.add_argument("--out", type=Path, default=HERE / "engines.json")
     parser.add_argument("--table", action="store_true")

@@ -4,6 +4,7 @@
 //! instruction (every tier but the portable one of x86-64) it does so, with one rounding instead of two: the last bits
 //! differ there from the portable tier, and are the same on all others.
 
+use super::strips::with_rows;
 use super::tier::Tier;
 
 /// Columns that are summed at once.
@@ -168,44 +169,77 @@ fn run(tier: Tier, left: Left, right: Right, out: &mut [f32], width: usize) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 fn avx512(left: Left, right: Right, out: &mut [f32], width: usize) {
-    strips::<8, true>(left, right, out, width);
+    strips(out.len() / width, 12, |count, row| {
+        with_rows!(count, avx512_strip(left, right, row, out, width), 1, 2, 3, 4, 7, 8, 9, 10, 11; 12);
+    });
+}
+
+/// R rows, in a function of its own: where all of them are in one, the compiler does not keep the sums of some in registers.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn avx512_strip<const R: usize>(
+    left: Left,
+    right: Right,
+    row: usize,
+    out: &mut [f32],
+    width: usize,
+) {
+    strip::<R, true>(left, right, row, out, width);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2(left: Left, right: Right, out: &mut [f32], width: usize) {
-    strips::<4, true>(left, right, out, width);
+    strips(out.len() / width, 4, |count, row| {
+        with_rows!(count, avx2_strip(left, right, row, out, width), 1, 2, 3; 4);
+    });
 }
 
-/// Every aarch64 processor has a fused multiply-add and registers for four rows; elsewhere the one would be a call of a library
-/// for each product, and the sums of more than two rows would not stay in the registers of SSE2.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+fn avx2_strip<const R: usize>(left: Left, right: Right, row: usize, out: &mut [f32], width: usize) {
+    strip::<R, true>(left, right, row, out, width);
+}
+
 fn plain(left: Left, right: Right, out: &mut [f32], width: usize) {
+    let rows = out.len() / width;
     if cfg!(target_arch = "aarch64") {
-        strips::<4, true>(left, right, out, width);
+        strips(rows, 4, |count, row| {
+            with_rows!(count, plain_strip(left, right, row, out, width), 1, 2, 3; 4);
+        });
     } else {
-        strips::<2, false>(left, right, out, width);
+        strips(rows, 2, |count, row| {
+            with_rows!(count, plain_strip(left, right, row, out, width), 1; 2);
+        });
     }
 }
 
-#[inline(always)]
-fn strips<const R: usize, const FUSED: bool>(
+#[inline(never)]
+fn plain_strip<const R: usize>(
     left: Left,
     right: Right,
+    row: usize,
     out: &mut [f32],
     width: usize,
 ) {
-    let rows = out.len() / width;
-    let whole = rows - rows % R;
-    for row in (0..whole).step_by(R) {
-        strip::<R, FUSED>(left, right, row, out, width);
-    }
-    // Four rows take little longer than one.
-    let fours = rows - (rows - whole) % 4;
-    for row in (whole..fours).step_by(4) {
-        strip::<4, FUSED>(left, right, row, out, width);
-    }
-    for row in fours..rows {
-        strip::<1, FUSED>(left, right, row, out, width);
+    const FUSED: bool = cfg!(target_arch = "aarch64");
+    strip::<R, FUSED>(left, right, row, out, width);
+}
+
+/// Calls a kernel with the number of rows that it is to take, up to so many, and the first of them.
+#[inline(always)]
+fn strips(rows: usize, most: usize, mut kernel: impl FnMut(usize, usize)) {
+    let mut row = 0;
+    while row < rows {
+        // The compiler keeps the sums of five or six rows in memory; four and what is left are faster.
+        let count = match (rows - row).min(most) {
+            5 | 6 => 4,
+            count => count,
+        };
+        kernel(count, row);
+        row += count;
     }
 }
 

@@ -16,7 +16,10 @@ mod portable;
 #[cfg(test)]
 mod quantise;
 mod rows;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "for kernels of those")
+)]
 mod strips;
 mod tier;
 #[cfg(target_arch = "x86_64")]
