@@ -86,6 +86,11 @@ async fn flood(bus: &Bus) -> Flood {
                 {
                     flood.too_many += 1;
                 }
+                Err(zbus::Error::MethodError(name, text, _))
+                    if name.as_str().starts_with("org.vocar.") =>
+                {
+                    panic!("{name}: {text:?}: a burst must wait, not fail");
+                }
                 Err(_) => {
                     flood.by_the_bus += 1;
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -161,9 +166,9 @@ async fn calls_that_want_no_answer_are_bounded_too() {
     let flood = async {
         let mut sent = 0;
         while begin.elapsed() < LENGTH {
-            let call = Message::method_call(PATH, "InterpretText").unwrap();
-            let call = call.destination(NAME).unwrap().interface(NAME).unwrap();
-            let call = call.with_flags(Flags::NoReplyExpected).unwrap();
+            let call = Message::method_call(PATH, "InterpretText");
+            let call = call.destination(NAME).interface(NAME);
+            let call = call.with_flags(Flags::NO_REPLY_EXPECTED);
             let body = (
                 "open the driver window",
                 HashMap::<&str, Variant<'_>>::new(),

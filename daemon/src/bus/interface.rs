@@ -3,7 +3,7 @@
 use super::errors::Error;
 use super::options;
 use super::peers::Peers;
-use super::throttle::{Cost, Throttle, VALUES_A_CALL};
+use super::throttle::{Cost, Throttle, Turn, VALUES_A_CALL};
 use super::wire::{self, Dict};
 use crate::config::Settings;
 use crate::handle::Handle;
@@ -42,13 +42,18 @@ pub struct VoiceAssistant {
 }
 
 impl VoiceAssistant {
-    /// Admits a call, unless its sender has asked for too much.
-    async fn admit(&self, header: &Header<'_>, cost: Cost) -> Result<(), Error> {
+    /// Admits a call, unless its sender has asked for too much; the turn is the call's until it is answered.
+    async fn admit(&self, header: &Header<'_>, cost: Cost) -> Result<Turn, Error> {
         self.admit_many(header, cost, 1).await
     }
 
     /// Admits a call that costs as much as several.
-    async fn admit_many(&self, header: &Header<'_>, cost: Cost, calls: usize) -> Result<(), Error> {
+    async fn admit_many(
+        &self,
+        header: &Header<'_>,
+        cost: Cost,
+        calls: usize,
+    ) -> Result<Turn, Error> {
         let limits = self.settings.load().bus.limits;
         let (throttle, board) = (&self.throttle, &self.board);
         throttle.admit(header, cost, calls, &limits, board).await
@@ -63,18 +68,18 @@ impl VoiceAssistant {
         options: HashMap<String, OwnedVariant>,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<u64, Error> {
-        self.admit(&header, Cost::Ordinary).await?;
+        let _turn = self.admit(&header, Cost::Ordinary).await?;
         let options = options::listen(&options, &self.settings.load().listen)?;
         Ok(self.worker.start(options).await?)
     }
 
     async fn stop(&self, session: u64, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
-        self.admit(&header, Cost::Light).await?;
+        let _turn = self.admit(&header, Cost::Light).await?;
         Ok(self.worker.stop(session).await?)
     }
 
     async fn cancel(&self, session: u64, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
-        self.admit(&header, Cost::Light).await?;
+        let _turn = self.admit(&header, Cost::Light).await?;
         Ok(self.worker.cancel(session).await?)
     }
 
@@ -85,7 +90,7 @@ impl VoiceAssistant {
         options: HashMap<String, OwnedVariant>,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<Dict>, Error> {
-        self.admit(&header, Cost::Ordinary).await?;
+        let _turn = self.admit(&header, Cost::Ordinary).await?;
         let options = options::interpret(&options)?;
         let commands = self.worker.interpret(text, options).await?;
         Ok(wire::commands(&commands))
@@ -97,7 +102,7 @@ impl VoiceAssistant {
         yes: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        self.admit(&header, Cost::Light).await?;
+        let _turn = self.admit(&header, Cost::Light).await?;
         Ok(self.worker.confirm(session, yes).await?)
     }
 
@@ -108,7 +113,7 @@ impl VoiceAssistant {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
         let calls = 1 + values.len() / VALUES_A_CALL;
-        self.admit_many(&header, Cost::Heavy, calls).await?;
+        let _turn = self.admit_many(&header, Cost::Heavy, calls).await?;
         let values = values
             .into_iter()
             .map(|(id, says)| EntityValue { id, says })
@@ -122,7 +127,7 @@ impl VoiceAssistant {
         options: HashMap<String, OwnedVariant>,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        self.admit(&header, Cost::Heavy).await?;
+        let _turn = self.admit(&header, Cost::Heavy).await?;
         let options = options::load(&options, &self.settings.load().adapters)?;
         Ok(self.worker.load_adapter(name, options).await?)
     }
@@ -132,7 +137,7 @@ impl VoiceAssistant {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        self.admit(&header, Cost::Light).await?;
+        let _turn = self.admit(&header, Cost::Light).await?;
         Ok(self.worker.unload_adapter(name).await?)
     }
 
@@ -142,13 +147,13 @@ impl VoiceAssistant {
         pinned: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        self.admit(&header, Cost::Light).await?;
+        let _turn = self.admit(&header, Cost::Light).await?;
         Ok(self.worker.pin_adapter(name, pinned).await?)
     }
 
     #[zbus(out_args("adapters"))]
     async fn list_adapters(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<Dict>, Error> {
-        self.admit(&header, Cost::Heavy).await?;
+        let _turn = self.admit(&header, Cost::Heavy).await?;
         let adapters = self.worker.list_adapters().await?;
         Ok(adapters.iter().map(wire::dict).collect())
     }
@@ -158,7 +163,7 @@ impl VoiceAssistant {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        self.admit(&header, Cost::Heavy).await?;
+        let _turn = self.admit(&header, Cost::Heavy).await?;
         Ok(self.worker.switch_domain(name, true).await?)
     }
 
@@ -167,12 +172,12 @@ impl VoiceAssistant {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        self.admit(&header, Cost::Heavy).await?;
+        let _turn = self.admit(&header, Cost::Heavy).await?;
         Ok(self.worker.switch_domain(name, false).await?)
     }
 
     async fn reload(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
-        self.admit(&header, Cost::Heavy).await?;
+        let _turn = self.admit(&header, Cost::Heavy).await?;
         let (reply, answer) = oneshot::channel();
         let ended = |_| Error::Failed("the service is shutting down".into());
         self.reload
@@ -190,7 +195,7 @@ impl VoiceAssistant {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        self.admit(&header, Cost::Ordinary).await?;
+        let _turn = self.admit(&header, Cost::Ordinary).await?;
         let peer = header
             .sender()
             .ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
@@ -204,7 +209,7 @@ impl VoiceAssistant {
     }
 
     async fn unsubscribe(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
-        self.admit(&header, Cost::Light).await?;
+        let _turn = self.admit(&header, Cost::Light).await?;
         if let Some(peer) = header.sender() {
             self.peers.dismiss(peer.as_str());
         }
@@ -217,7 +222,7 @@ impl VoiceAssistant {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
-        self.admit(&header, Cost::Light).await?;
+        let _turn = self.admit(&header, Cost::Light).await?;
         let state = options::vehicle(&state, self.vehicle.state())?;
         let sender = header.sender();
         let peer = sender.ok_or_else(|| Error::AccessDenied("the call names no sender".into()))?;
@@ -290,7 +295,7 @@ impl VoiceAssistant {
         #[zbus(header)] header: Option<Header<'_>>,
     ) -> Result<(), zbus::fdo::Error> {
         if let Some(header) = header {
-            self.admit(&header, Cost::Light).await?;
+            let _turn = self.admit(&header, Cost::Light).await?;
         }
         self.board.set_private(on);
         Ok(())

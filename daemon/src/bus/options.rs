@@ -177,6 +177,11 @@ fn unknown(name: &str, known: &str) -> Error {
 mod tests {
     use super::*;
     use crate::config::ListenMode;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use zbus::wire::LE;
+    use zbus::wire::serialized::{Context, Data};
 
     fn options(pairs: Vec<(&str, Variant<'static>)>) -> Options {
         pairs
@@ -280,5 +285,62 @@ mod tests {
         let loaded = load(&options(vec![("pin", true.into())]), &defaults).unwrap();
         assert!(loaded.pin && loaded.activate && !loaded.merge);
         assert!(load(&options(vec![("glue", true.into())]), &defaults).is_err());
+    }
+
+    /// The bytes of a dictionary whose one entry has this name and these bytes as its value.
+    fn dictionary(name: &str, signature: &str, value: &[u8]) -> Vec<u8> {
+        let mut entry = u32::try_from(name.len()).unwrap().to_le_bytes().to_vec();
+        entry.extend(
+            [
+                name.as_bytes(),
+                &[0, u8::try_from(signature.len()).unwrap()],
+            ]
+            .concat(),
+        );
+        entry.extend([signature.as_bytes(), &[0], value].concat());
+        let length = u32::try_from(entry.len()).unwrap().to_le_bytes();
+        [&length[..], &[0; 4], &entry].concat()
+    }
+
+    /// Everything that takes options, on what came as these bytes.
+    fn take(bytes: &[u8]) -> Option<usize> {
+        let body = Data::new(bytes, Context::new(LE, 0));
+        let (options, _) = body.deserialize::<Options>().ok()?;
+        if let Ok(chosen) = listen(&options, &Listen::default()) {
+            assert!((1.0..=60.0).contains(&chosen.timeout.as_secs_f64()));
+            assert!(chosen.zone.is_none_or(|zone| !zone.is_empty()));
+        }
+        drop(interpret(&options));
+        drop(load(&options, &Adapters::default()));
+        if let Ok(state) = vehicle(&options, VehicleState::default()) {
+            assert!(state.optimise.is_none_or(|level| level <= 10));
+        }
+        Some(options.len())
+    }
+
+    #[test]
+    fn options_are_read_as_the_bus_has_them() {
+        assert_eq!(take(&dictionary("mode", "s", b"\x04\0\0\0wake\0")), Some(1));
+        assert_eq!(take(&dictionary("announce", "b", &[1, 0, 0, 0])), Some(1));
+        assert_eq!(take(&[0; 8]), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_more_than_an_error(bytes in vec(any::<u8>(), 0..128)) {
+            take(&bytes);
+        }
+
+        /// Known names with values of any type and any bytes.
+        #[test]
+        fn no_value_is_more_than_an_error(
+            name in select(vec![
+                "mode", "zone", "timeout", "adapter", "announce", "merge", "pin", VehicleState::LOW_VOLTAGE, VehicleState::OPTIMISE,
+            ]),
+            signature in select(vec!["s", "d", "b", "y", "q", "u", "t", "n", "i", "x", "as", "av", "a{sv}", "(sv)", "v", "ay", "h"]),
+            value in vec(any::<u8>(), 0..40),
+        ) {
+            take(&dictionary(name, signature, &value));
+        }
     }
 }

@@ -5,9 +5,9 @@ use super::errors::Error;
 use crate::config::{CallLimits, Rate};
 use crate::status::{Board, Counters};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zbus::message::Header;
 use zbus::names::OwnedUniqueName;
 
@@ -25,6 +25,10 @@ const MOST_HELD: usize = 1024;
 
 /// Calls with longer bodies, in bytes, are answered at once: they would have to be kept while they are held back.
 const LONGEST_HELD: u32 = 4096;
+
+/// Calls of one caller that are worked at; the next ones wait for their turn. Much less than the worker's queue holds, so that
+/// a burst leaves room for others.
+const TURNS: usize = crate::handle::QUEUE / 4;
 
 /// Values of an entity list that cost as much as another call.
 pub const VALUES_A_CALL: usize = 1000;
@@ -101,24 +105,42 @@ impl Bucket {
     }
 }
 
-type Buckets = [Bucket; Cost::ALL.len()];
-
-const fn full(now: Instant) -> Buckets {
-    [Bucket::full(now); Cost::ALL.len()]
+/// The right of a call to be worked at, given back when it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-fn is_full(buckets: &Buckets, limits: &CallLimits, now: Instant) -> bool {
-    let mut pairs = Cost::ALL.into_iter().zip(buckets);
-    pairs.all(|(cost, bucket)| bucket.missing(cost.rate(limits), now) == 0.0)
+/// What a caller may still ask for.
+#[derive(Debug)]
+struct Account {
+    buckets: [Bucket; Cost::ALL.len()],
+    turns: Arc<Semaphore>,
 }
 
-/// The buckets of all callers. One whose buckets are full again is as if it had never called, and is forgotten: so are those
+impl Account {
+    fn full(now: Instant) -> Self {
+        Self {
+            buckets: [Bucket::full(now); Cost::ALL.len()],
+            turns: Arc::new(Semaphore::new(TURNS)),
+        }
+    }
+
+    /// Whether it is as if the caller had never called.
+    fn is_full(&self, limits: &CallLimits, now: Instant) -> bool {
+        let mut pairs = Cost::ALL.into_iter().zip(&self.buckets);
+        let full = pairs.all(|(cost, bucket)| bucket.missing(cost.rate(limits), now) == 0.0);
+        full && Arc::strong_count(&self.turns) == 1
+    }
+}
+
+/// The accounts of all callers. One whose buckets are full again is as if it had never called, and is forgotten: so are those
 /// that have left, without anybody having to watch for it.
 #[derive(Debug, Default)]
 struct Callers {
-    known: HashMap<OwnedUniqueName, Buckets>,
+    known: HashMap<OwnedUniqueName, Account>,
     /// Of those for whom there is no room, and of calls without a sender.
-    crowd: Option<Buckets>,
+    crowd: Option<Account>,
 }
 
 impl Callers {
@@ -127,11 +149,14 @@ impl Callers {
         caller: Option<&OwnedUniqueName>,
         limits: &CallLimits,
         now: Instant,
-    ) -> &mut Buckets {
+    ) -> &mut Account {
         let own = caller.filter(|name| self.has_room_for(name, limits, now));
         match own {
-            Some(name) => self.known.entry(name.clone()).or_insert_with(|| full(now)),
-            None => self.crowd.get_or_insert_with(|| full(now)),
+            Some(name) => self
+                .known
+                .entry(name.clone())
+                .or_insert_with(|| Account::full(now)),
+            None => self.crowd.get_or_insert_with(|| Account::full(now)),
         }
     }
 
@@ -140,7 +165,7 @@ impl Callers {
             return true;
         }
         self.known
-            .retain(|_, buckets| !is_full(buckets, limits, now));
+            .retain(|_, account| !account.is_full(limits, now));
         self.known.len() < MOST
     }
 }
@@ -162,7 +187,7 @@ impl Default for Throttle {
 }
 
 impl Throttle {
-    /// Admits a call that costs `calls` calls of its kind, or refuses it, after a while.
+    /// Admits a call that costs `calls` calls of its kind, when it is its turn, or refuses it, after a while.
     ///
     /// # Errors
     /// [`Error::TooManyCalls`] says how long to wait.
@@ -173,11 +198,15 @@ impl Throttle {
         calls: usize,
         limits: &CallLimits,
         board: &Board,
-    ) -> Result<(), Error> {
+    ) -> Result<Turn, Error> {
         let caller = header.sender().map(|name| name.to_owned().into());
         let taken = self.take(caller.as_ref(), cost, calls, limits, Instant::now());
-        let Err(wait) = taken else {
-            return Ok(());
+        let wait = match taken {
+            Ok(turns) => {
+                let _permit = turns.acquire_owned().await.ok();
+                return Ok(Turn { _permit });
+            }
+            Err(wait) => wait,
         };
         Counters::add(&board.counters.refused_calls, 1);
         if header.primary().body_len() <= LONGEST_HELD
@@ -200,10 +229,11 @@ impl Throttle {
         calls: usize,
         limits: &CallLimits,
         now: Instant,
-    ) -> Result<(), Duration> {
+    ) -> Result<Arc<Semaphore>, Duration> {
         let mut callers = self.callers();
-        let bucket = &mut callers.of(caller, limits, now)[cost as usize];
-        bucket.take(calls as f64, cost.rate(limits), now)
+        let account = callers.of(caller, limits, now);
+        account.buckets[cost as usize].take(calls as f64, cost.rate(limits), now)?;
+        Ok(Arc::clone(&account.turns))
     }
 
     fn callers(&self) -> MutexGuard<'_, Callers> {
@@ -248,8 +278,11 @@ mod tests {
     fn a_burst_is_admitted_and_then_the_rate() {
         let (throttle, limits, start) = (Throttle::default(), limits(3.0, 2.0), Instant::now());
         let caller = name(1);
-        let take =
-            |at: f64| throttle.take(Some(&caller), Cost::Heavy, 1, &limits, start + seconds(at));
+        let take = |at: f64| {
+            throttle
+                .take(Some(&caller), Cost::Heavy, 1, &limits, start + seconds(at))
+                .map(drop)
+        };
         for _ in 0..3 {
             take(0.0).unwrap();
         }
@@ -278,11 +311,27 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_leaves_room_for_others() {
+        let (throttle, limits, now) = (Throttle::default(), limits(100.0, 1.0), Instant::now());
+        let take = |caller: usize| {
+            let turns = throttle.take(Some(&name(caller)), Cost::Light, 1, &limits, now);
+            turns.unwrap().try_acquire_owned().ok()
+        };
+        let mut held: Vec<_> = (0..TURNS).map(|_| take(1).unwrap()).collect();
+        assert!(take(1).is_none() && take(2).is_some());
+        assert!(TURNS * 2 < crate::handle::QUEUE);
+        held.pop();
+        assert!(take(1).is_some());
+    }
+
+    #[test]
     fn a_call_that_costs_more_than_a_bucket_takes_all_of_it() {
         let (throttle, limits, now) = (Throttle::default(), limits(5.0, 1.0), Instant::now());
         let take = |calls, at| {
             let later = now + seconds(at);
-            throttle.take(Some(&name(1)), Cost::Heavy, calls, &limits, later)
+            throttle
+                .take(Some(&name(1)), Cost::Heavy, calls, &limits, later)
+                .map(drop)
         };
         take(500, 0.0).unwrap();
         assert_eq!(take(1, 0.0), Err(seconds(1.0)));

@@ -224,6 +224,7 @@ fn users_folder(variables: &[(String, String)], variable: &str, at_home: &str) -
 mod tests {
     use super::super::ListenMode;
     use super::*;
+    use proptest::prelude::*;
 
     fn layers(dir: &Path, variables: &[(&str, &str)]) -> Layers {
         let variables = variables
@@ -352,5 +353,22 @@ mod tests {
                 .unwrap(),
             Settings::default()
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// The shipped file with a piece of it put elsewhere, or any text there.
+        #[test]
+        fn no_file_is_more_than_an_error(from in 0_usize..12_000, length in 0_usize..60, to in 0_usize..12_000, text in ".{0,20}") {
+            let shipped = include_str!("../../../systemd/vocar.toml");
+            let inside = |place: usize| shipped.floor_char_boundary(place % shipped.len());
+            let (from, end, to) = (inside(from), inside(from + length), inside(to));
+            let piece = shipped.get(from..end).unwrap_or(&text);
+            let dir = tempfile::tempdir().unwrap();
+            write(dir.path(), "vocar.toml", &[&shipped[..to], piece, &shipped[to..]].concat());
+            if let Err(error) = layers(dir.path(), &[]).read() {
+                prop_assert!(error.to_string().contains("vocar.toml"), "{error}");
+            }
+        }
     }
 }

@@ -42,6 +42,7 @@ impl<V: Copy + Default> Table<V> {
         }
     }
 
+    #[cfg(test)]
     pub fn get(&self, key: u64) -> Option<V> {
         let (taken, value) = self.slots[self.slot(key)];
         (taken == key).then_some(value)
