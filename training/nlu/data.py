@@ -121,11 +121,11 @@ SURE = 0.3
 OF_HEARD = 0.3
 
 
-def read_heard(path: Path) -> list[Example]:
-    """Readings of `training.nlu.heard` that are not what was said; none that stands for two intents."""
+def read_heard(paths: Iterable[Path]) -> list[Example]:
+    """Readings in files of `training.nlu.heard` that are not what was said; none that stands for two intents."""
     found: dict[str, Example] = {}
     doubtful: set[str] = set()
-    for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+    for line in (line for path in paths for line in path.read_text(encoding="utf-8").splitlines()[1:]):
         text, intent, _, where, said, _, confidence = line.split("\t")
         if text == said or float(confidence) < SURE:
             continue
@@ -246,7 +246,7 @@ def corpus(
     car: dict[str, list[Path]],
     everyday: Path,
     withheld: frozenset[str] = frozenset(),
-    heard: Path | None = None,
+    heard: Iterable[Path] = (),
 ) -> Corpus:
     """Everything. `car` has files of samples for `train` and `dev`; no sentence of `everyday` is learnt from, and none
     of the `withheld` intents of CLINC, which are there to be learnt later by others."""
@@ -258,7 +258,7 @@ def corpus(
     forbidden = {example.key for example in tests}
     drawn = [e for split in ("train", "dev") for path in car[split] for e in read_samples(path, split)]
     said = {e.key for e in drawn}
-    drawn += [e for e in (read_heard(heard) if heard else []) if e.key not in said]
+    drawn += [e for e in read_heard(heard) if e.key not in said]
     everything = from_text + drawn + [e for e in from_packs(from_text) if e.split != "test"]
     for example in everything:
         if example.domain != "car" or example.key not in forbidden:

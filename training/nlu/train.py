@@ -276,7 +276,9 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
     parser.add_argument("--names", type=Path, help="from training.nlu.names: more values for slots")
     parser.add_argument("--withhold", type=Path, help="intents of CLINC that are not learnt, one a line")
-    parser.add_argument("--heard", type=Path, help="from training.nlu.heard: what sentences were heard as")
+    parser.add_argument(
+        "--heard", type=Path, nargs="*", default=[], help="from training.nlu.heard: what sentences were heard as"
+    )
     parser.add_argument("--begin", type=Path, help="a checkpoint to go on from, with its words and sizes")
     parser.add_argument("--int8", action="store_true", help="round layers as the shipped network does")
     parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="checkpoints to learn from besides")

@@ -149,10 +149,10 @@ def test_of_what_was_heard_only_what_is_sure_and_new_is_learnt(small: Path):
     lines = ["\t".join(map(str, (t, i, "{}", spans, said, rank, sure))) for t, i, spans, said, rank, sure in heard]
     path = small / "heard.tsv"
     path.write_text("\n".join(["heading", *lines]), encoding="utf-8")
-    assert [(e.key, e.intent, e.tags) for e in data.read_heard(path)[:1]] == [
+    assert [(e.key, e.intent, e.tags) for e in data.read_heard([path])[:1]] == [
         ("open a left window", "window.open", ["O", "O", "B-zone", "O"])
     ]
-    found = data.corpus(small, data.samples(small), small / "everyday.tsv", heard=path)
+    found = data.corpus(small, data.samples(small), small / "everyday.tsv", heard=[path])
     new = {e.key for e in found.of("train", "car")} - {e.key for e in corpus(small).of("train", "car")}
     assert new == {"open a left window"}
 
