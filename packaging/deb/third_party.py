@@ -1,6 +1,6 @@
 """Licence notices of every crate that is linked into a package's programs, from the sources that cargo has at hand.
 
-    python3 packaging/deb/third_party.py PACKAGE [TARGET] > third-party.txt
+python3 packaging/deb/third_party.py PACKAGE [TARGET] > third-party.txt
 """
 
 import json
