@@ -338,7 +338,7 @@ mod tests {
             "RW",
             "untrusted comment: minisign public key",
             &KEY[..55],
-            &SIGNATURE[..],
+            SIGNATURE,
         ] {
             let error = text.parse::<TrustedKey>().unwrap_err().to_string();
             assert!(error.contains("minisign.pub"), "{error}");
