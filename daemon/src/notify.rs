@@ -1,6 +1,6 @@
 //! Word to the service manager: ready, status, watchdog, reloading, stopping. Without one it is silence.
 //!
-//! A manager that does not read what it is told must not hold up the daemon: nothing here waits longer than [`PATIENCE`].
+//! A manager that does not read what it is told must not hold up the daemon: nothing here waits longer than half a second.
 
 use sd_notify::NotifyState;
 use std::ffi::OsStr;
