@@ -119,8 +119,7 @@ def test_the_exported_network_is_the_one_that_was_trained(tmp_path: Path, with_p
         how, plan = ["--bits", "4", "--halve-the-rest"], read_plan("int4", model)
     subprocess.run([TOOL, "quantise", floats, small, *how], check=True, capture_output=True)
     rounded = FakeQuantised(model, plan).eval()
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(small).graph.initializer}
-    _same_grids(rounded, stored)
+    _same_grids(rounded, onnx.load(small).graph)
 
     step = SMALL.chunk * SUBSAMPLING
     log_mel = np.random.default_rng(4).standard_normal((20 * step, SMALL.mels)).astype(np.float32)
@@ -136,35 +135,60 @@ def test_the_exported_network_is_the_one_that_was_trained(tmp_path: Path, with_p
     # A value that lies between two integers to the last bit may be rounded either way.
     difference = np.abs(found - wanted)
     middle, mean = np.median(difference), difference.mean()
-    assert middle < 1e-5 and mean < off / 20, f"median {middle}, mean {mean}, floats {off}"
+    assert middle < 3e-5 and mean < off / 20, f"median {middle}, mean {mean}, floats {off}"
 
 
-def _same_grids(rounded: FakeQuantised, stored: dict[str, np.ndarray]) -> None:
+def _stored_layers(graph: onnx.GraphProto, values: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Integers and scales of each low-precision layer, by the name of its product."""
+    made = {output: node for node in graph.node for output in node.output}
+
+    def constant(name: str) -> np.ndarray | None:
+        while name not in values and name in made and made[name].op_type == "Cast":
+            name = made[name].input[0]
+        return values.get(name)
+
+    layers = {}
+    for node in graph.node:
+        if node.op_type == "MatMulNBits":
+            layers[node.name] = constant(node.input[1]), constant(node.input[2])
+        elif node.op_type == "Mul" and node.name.endswith(".product"):
+            integers = made[made[node.input[0]].input[0]]
+            assert integers.op_type == "MatMulInteger", node.name
+            scales = [constant(name) for name in made[node.input[1]].input]
+            layers[node.name] = constant(integers.input[1]), next(scale for scale in scales if scale is not None)
+    return layers
+
+
+def _same_grids(rounded: FakeQuantised, graph: onnx.GraphProto) -> None:
     """Every integer and every scale in the file is that of training."""
-    made, compared = rounded.rounded(), 0
-    for layer in rounded.grouped + rounded.channelled:
-        name = product_name(layer).removesuffix(".product") + ".weight"
-        scale = stored[f"{name}.scale" if f"{name}.scale" in stored else f"{name}.scale.half"].astype(np.float32)
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    stored, made = _stored_layers(graph, values), rounded.rounded()
+    layers = rounded.grouped + rounded.channelled
+    assert len(layers) >= 8
+    for layer in layers:
+        name = product_name(layer)
+        integers, scale = stored[name]
         weight, factor = made[f"{layer}.weight"].detach(), 0.5 if layer.endswith(".down") else 1.0
         if layer in rounded.channelled:
-            assert np.array_equal(stored[f"{name}.int8"].T, weight.numpy()), name
-            assert np.array_equal(made[f"{layer}.channel_scale"].numpy() * factor, scale), name
+            assert np.array_equal(integers.T, weight.numpy()), name
+            assert np.array_equal(made[f"{layer}.channel_scale"].numpy() * factor, scale.astype(np.float32)), name
         else:
-            halves = stored[f"{name}.int4"]
-            integers = np.stack([halves & 15, halves >> 4], axis=-1).astype(np.float32) - 8
-            groups = integers.reshape(len(weight), -1, 32) * scale.reshape(len(weight), -1, 1)
+            pairs = np.stack([integers & 15, integers >> 4], axis=-1).astype(np.float32) - 8
+            groups = pairs.reshape(len(weight), -1, 32) * scale.astype(np.float32).reshape(len(weight), -1, 1)
             assert np.array_equal(groups.reshape(weight.shape), weight.numpy() * factor), name
+    # What is stored as it is, once for all that are equal, has names of no meaning.
+    halves = {(v.size, v.astype(np.float32).tobytes()) for v in values.values() if v.dtype == np.float16}
+    compared = 0
+    for name in rounded.halved:
+        # Depthwise convolutions carry their batch normalisation in the file, biases by distance are diagonals there:
+        # those the scores have to tell.
+        if ".depthwise." in name or name.endswith("attention.bias"):
+            continue
+        value = made[name].detach()
+        value = (value.T if value.ndim == 2 else value).numpy() * (0.5 if ".down." in name else 1.0)
+        assert (value.size, np.ascontiguousarray(value, np.float32).tobytes()) in halves, name
         compared += 1
-    assert compared >= 8
-    for name, value in made.items():
-        half = stored.get(name.replace("blocks.", "block") + ".half")
-        # Depthwise convolutions carry their batch normalisation in the file: those the scores have to tell.
-        if half is not None and ".depthwise." not in name:
-            value = (value.T if value.ndim == 2 else value).detach().numpy()
-            factor = 0.5 if ".down." in name else 1.0
-            assert np.array_equal(half.astype(np.float32), value * factor), name
-            compared += 1
-    assert compared >= 20
+    assert compared >= 12
 
 
 # --- learning --------------------------------------------------------------------------------------------------------
