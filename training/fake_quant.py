@@ -240,17 +240,10 @@ class FakeQuantised(nn.Module):
         wanted = list(self.sixteen)
         for name, parameter in self.network.named_parameters():
             inside = name.startswith(tuple(f"{one}.{part}" for one in folded for part in ("depthwise.", "batch_norm.")))
-            large = self._elements(name, parameter) >= FEWEST_HALVES
+            large = parameter.numel() >= FEWEST_HALVES
             if self.plan.halve_the_rest and large and not inside and name not in integers and name not in wanted:
                 wanted.append(name)
         return wanted
-
-    def _elements(self, name: str, parameter: torch.Tensor) -> int:
-        """Elements of a parameter in the file, where a head's bias has a value for each query and key."""
-        if not name.endswith("attention.bias"):
-            return parameter.numel()
-        attention = self.network.get_submodule(name.removesuffix(".bias"))
-        return len(parameter) * attention.distance.numel()
 
     def _in_halves(self) -> dict[str, torch.Tensor]:
         if not self.halved:
