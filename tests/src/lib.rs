@@ -2,11 +2,13 @@
 //! recordings that are not part of the repository.
 
 pub mod bus;
+pub mod caller;
 pub mod programs;
 pub mod service;
 pub mod sound;
 
 pub use bus::Bus;
+pub use caller::{caller, refusal};
 pub use programs::{program, vocar};
 pub use service::Service;
 

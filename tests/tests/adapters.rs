@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use vocar_daemon::bus::{Dict, VoiceAssistant1Proxy, connect};
+use vocar_daemon::bus::{Dict, VoiceAssistant1Proxy};
 use vocar_daemon::config::ListenMode;
 use vocar_daemon::mind::Mind;
 use vocar_daemon::pipeline::{Language, Pipeline, Thresholds};
 use vocar_nlu::adapter::{AdapterManifest, AdapterStore, LoadOptions, Weights, write};
 use vocar_nlu::{Domain, Encoder};
-use vocar_tests::{Bus, Service, repository, vocar};
-use zbus::{Connection, Variant};
+use vocar_tests::{Bus, Service, caller, refusal, repository, vocar};
+use zbus::Variant;
 
 const HOUSE: &str = r#"
     name = "house"
@@ -92,27 +92,6 @@ fn furnished(encoder: &Encoder, more: &str) -> (TempDir, String) {
     (dir, settings)
 }
 
-async fn proxy(bus: &Bus) -> (Connection, VoiceAssistant1Proxy<'static>) {
-    let connection = connect(&bus.address()).await.unwrap();
-    let proxy = VoiceAssistant1Proxy::builder(&connection)
-        .cache_properties(zbus::proxy::CacheProperties::No)
-        .build()
-        .await
-        .unwrap();
-    (connection, proxy)
-}
-
-/// Name and text of the error that a call ends with.
-fn refusal<T: std::fmt::Debug>(result: zbus::Result<T>) -> (String, String) {
-    match result {
-        Err(zbus::Error::MethodError(name, text, _)) => (
-            name.trim_start_matches("org.vocar.Error.").to_owned(),
-            text.unwrap_or_default(),
-        ),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
 /// The intent that a text is taken for, read with these adapters.
 async fn understood(service: &VoiceAssistant1Proxy<'_>, adapters: &[&str]) -> Option<String> {
     let mut options = HashMap::from([("announce", Variant::from(false))]);
@@ -145,7 +124,7 @@ async fn adapters_are_loaded_listed_pinned_chosen_and_let_go() {
     let (_dir, settings) = furnished(&encoder, "");
     let bus = Bus::start();
     let _service = Service::start(&bus, &settings);
-    let (connection, service) = proxy(&bus).await;
+    let (connection, service) = caller(&bus).await;
     assert_eq!(
         understood(&service, &[]).await,
         None,
@@ -210,7 +189,7 @@ async fn two_callers_read_with_two_adapters_at_the_same_time() {
     let seat = |adapter: &'static str, intent: &'static str| {
         let bus = &bus;
         async move {
-            let (_connection, service) = proxy(bus).await;
+            let (_connection, service) = caller(bus).await;
             for _ in 0..40 {
                 assert_eq!(
                     understood(&service, &[adapter]).await.as_deref(),
@@ -229,7 +208,7 @@ async fn what_is_wrong_is_refused_by_name_and_the_old_one_stays() {
     let folder = dir.path().join("adapters");
     let bus = Bus::start();
     let _service = Service::start(&bus, &settings);
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     let load = async |name: &str| refusal(service.load_adapter(name, HashMap::new()).await);
 
     let manifest = |name: &str| AdapterManifest::new(name, "house", encoder.base(), 4, 8.0);
@@ -237,7 +216,7 @@ async fn what_is_wrong_is_refused_by_name_and_the_old_one_stays() {
     other.base_sha256 = "0".repeat(64);
     let path = write(&folder, &other, &weights(&encoder, "lamp.off")).unwrap();
     let (name, text) = load("one").await;
-    assert_eq!(name, "BadAdapter");
+    assert_eq!(name, "org.vocar.Error.BadAdapter");
     assert!(
         text.contains("base_sha256") && text.contains("train it again"),
         "{text}"
@@ -249,7 +228,7 @@ async fn what_is_wrong_is_refused_by_name_and_the_old_one_stays() {
     tensor.1[17] = f32::NAN;
     write(&folder, &manifest("one"), &spoilt).unwrap();
     let (name, text) = load("one").await;
-    assert_eq!(name, "BadAdapter");
+    assert_eq!(name, "org.vocar.Error.BadAdapter");
     assert!(
         text.contains("lora.block0.up.b") && text.contains("no numbers"),
         "{text}"
@@ -262,33 +241,33 @@ async fn what_is_wrong_is_refused_by_name_and_the_old_one_stays() {
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     let (name, text) = load("one").await;
-    assert_eq!(name, "BadAdapter");
+    assert_eq!(name, "org.vocar.Error.BadAdapter");
     assert!(text.contains("cut off"), "{text}");
     assert_eq!(understood(&service, &[]).await.as_deref(), Some("lamp.on"));
     assert!(flag(&listed(&service).await["one"], "active"));
 
-    assert_eq!(load("../one").await.0, "InvalidArgument");
+    assert_eq!(load("../one").await.0, "org.vocar.Error.InvalidArgument");
     let (name, text) = load("nobody").await;
-    assert_eq!(name, "UnknownAdapter");
+    assert_eq!(name, "org.vocar.Error.UnknownAdapter");
     assert!(text.contains("one, two"), "{text}");
     let options = HashMap::from([("glue", true.into())]);
     let (name, _) = refusal(service.load_adapter("one", options).await);
-    assert_eq!(name, "InvalidArgument");
+    assert_eq!(name, "org.vocar.Error.InvalidArgument");
     let merged = HashMap::from([("merge", true.into())]);
     let (name, text) = refusal(service.load_adapter("two", merged).await);
-    assert_eq!(name, "NoRoom");
+    assert_eq!(name, "org.vocar.Error.NoRoom");
     assert!(text.contains("adapters.memory_mb"), "{text}");
     assert_eq!(
         refusal(service.unload_adapter("two").await).0,
-        "UnknownAdapter"
+        "org.vocar.Error.UnknownAdapter"
     );
     assert_eq!(
         refusal(service.pin_adapter("two", true).await).0,
-        "UnknownAdapter"
+        "org.vocar.Error.UnknownAdapter"
     );
     let nobody = HashMap::from([("adapter", Variant::from("nobody"))]);
     let (name, _) = refusal(service.interpret_text(SAID, nobody).await);
-    assert_eq!(name, "UnknownAdapter");
+    assert_eq!(name, "org.vocar.Error.UnknownAdapter");
     assert_eq!(understood(&service, &[]).await.as_deref(), Some("lamp.on"));
 }
 
@@ -298,7 +277,7 @@ async fn a_new_configuration_keeps_what_was_loaded_over_the_bus() {
     let (_dir, settings) = furnished(&encoder, "");
     let bus = Bus::start();
     let vocard = Service::start(&bus, &settings);
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     service.load_adapter("two", HashMap::new()).await.unwrap();
     vocard.configure(&format!("{settings}memory_mb = 20.0\n"));
     service.reload().await.unwrap();

@@ -6,37 +6,12 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
-use vocar_daemon::bus::{NAME, PATH, VoiceAssistant1Proxy, connect};
-use vocar_tests::{Bus, Service, eventually, program, repository};
-use zbus::{Connection, DBusError, Variant};
+use vocar_daemon::bus::{NAME, PATH};
+use vocar_tests::{Bus, Service, caller, eventually, program, refusal, repository};
+use zbus::Variant;
 
 /// Settings of a service that needs no speech bundle.
 const NO_MODEL: &str = "[model]\ndir = \"/nonexistent\"\n";
-
-async fn proxy(bus: &Bus) -> (Connection, VoiceAssistant1Proxy<'static>) {
-    let connection = connect(&bus.address()).await.unwrap();
-    let uncached = zbus::proxy::CacheProperties::No;
-    let proxy = VoiceAssistant1Proxy::builder(&connection)
-        .cache_properties(uncached)
-        .build()
-        .await
-        .unwrap();
-    (connection, proxy)
-}
-
-/// Name and text of the D-Bus error that a call ends with.
-fn refusal<T: std::fmt::Debug>(result: zbus::Result<T>) -> (String, String) {
-    match result {
-        Err(zbus::Error::MethodError(name, text, _)) => {
-            (name.to_string(), text.unwrap_or_default())
-        }
-        Err(zbus::Error::FDO(error)) => (
-            error.name().to_string(),
-            error.description().unwrap_or_default().to_owned(),
-        ),
-        other => panic!("not refused: {other:?}"),
-    }
-}
 
 fn children<'a>(interface: &'a zbus_xml::Interface<'a>) -> Vec<String> {
     let args = |args: &[zbus_xml::Arg<'_>]| {
@@ -86,7 +61,7 @@ fn ours<'a>(node: &'a zbus_xml::Node<'a>) -> Vec<String> {
 async fn the_shipped_xml_is_what_the_service_says() {
     let bus = Bus::start();
     let _service = Service::start(&bus, NO_MODEL);
-    let (connection, _) = proxy(&bus).await;
+    let (connection, _) = caller(&bus).await;
     let introspectable = zbus::fdo::IntrospectableProxy::builder(&connection)
         .destination(NAME)
         .path(PATH)
@@ -106,7 +81,7 @@ async fn the_shipped_xml_is_what_the_service_says() {
 async fn texts_are_understood_and_announced() {
     let bus = Bus::start();
     let _service = Service::start(&bus, NO_MODEL);
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     let mut intents = service.receive_intent_recognized().await.unwrap();
     let readings = service
         .interpret_text("set the temperature to 21 degrees", HashMap::new())
@@ -161,7 +136,7 @@ async fn texts_are_understood_and_announced() {
 async fn every_wrong_call_gets_a_typed_error() {
     let bus = Bus::start();
     let _service = Service::start(&bus, NO_MODEL);
-    let (connection, service) = proxy(&bus).await;
+    let (connection, service) = caller(&bus).await;
     let error = |name: &str| format!("org.vocar.Error.{name}");
 
     let (name, text) = refusal(service.start_listening(HashMap::new()).await);
@@ -257,7 +232,7 @@ async fn every_wrong_call_gets_a_typed_error() {
 async fn properties_tell_and_signal_their_changes() {
     let bus = Bus::start();
     let _service = Service::start(&bus, NO_MODEL);
-    let (connection, service) = proxy(&bus).await;
+    let (connection, service) = caller(&bus).await;
     assert_eq!(service.domains().await.unwrap(), ["car"]);
     assert_eq!(service.backend().await.unwrap(), "none");
     assert!(!service.profile().await.unwrap().is_empty());
@@ -323,7 +298,7 @@ async fn properties_tell_and_signal_their_changes() {
 async fn injected_entities_are_understood_at_once() {
     let bus = Bus::start();
     let _service = Service::start(&bus, NO_MODEL);
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     let call = || service.interpret_text("call zebulon quartermain", HashMap::new());
     assert!(call().await.unwrap().is_empty());
     service
@@ -389,7 +364,7 @@ impl Drop for Monitor {
 async fn another_process_receives_each_intent_once_and_in_order() {
     let bus = Bus::start();
     let _service = Service::start(&bus, NO_MODEL);
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     let said = [
         ("open the driver window", "window.open"),
         (
@@ -422,7 +397,7 @@ async fn a_subscriber_survives_the_service() {
     monitor.until("Disconnected");
     let _service = Service::start(&bus, NO_MODEL);
     monitor.until("Connected");
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     service
         .interpret_text("turn on the radio", HashMap::new())
         .await
@@ -501,7 +476,7 @@ async fn the_shipped_policy_keeps_intents_from_strangers() {
     let Some(mut stranger) = Watcher::as_nobody(&bus) else {
         return;
     };
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     // It says that it watches before the bus knows of it: only once it has seen something does it see all.
     let watching = tokio::task::spawn_blocking(move || {
         stranger.until("PrivacyMode");

@@ -3,10 +3,10 @@
 use futures_util::future::join_all;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use vocar_daemon::bus::{NAME, PATH, VoiceAssistant1Proxy, connect};
-use vocar_tests::{Bus, Service};
+use vocar_daemon::bus::{NAME, PATH, VoiceAssistant1Proxy};
+use vocar_tests::{Bus, Service, caller, refusal};
 use zbus::message::Flags;
-use zbus::{Connection, Message, Variant};
+use zbus::{Message, Variant};
 
 /// A service that needs no speech bundle.
 const NO_MODEL: &str = "[model]\ndir = \"/nonexistent\"\n";
@@ -15,26 +15,8 @@ const FLOOD: usize = 200;
 /// How long it floods.
 const LENGTH: Duration = Duration::from_secs(4);
 
-async fn proxy(bus: &Bus) -> (Connection, VoiceAssistant1Proxy<'static>) {
-    let connection = connect(&bus.address()).await.unwrap();
-    let uncached = zbus::proxy::CacheProperties::No;
-    let builder = VoiceAssistant1Proxy::builder(&connection).cache_properties(uncached);
-    let proxy = builder.build().await.unwrap();
-    (connection, proxy)
-}
-
 fn quiet() -> HashMap<&'static str, Variant<'static>> {
     HashMap::from([("announce", false.into())])
-}
-
-/// Name and text of the error of a refused call.
-fn refusal<T: std::fmt::Debug>(result: zbus::Result<T>) -> (String, String) {
-    match result {
-        Err(zbus::Error::MethodError(name, text, _)) => {
-            (name.to_string(), text.unwrap_or_default())
-        }
-        other => panic!("not refused: {other:?}"),
-    }
 }
 
 async fn counted(service: &VoiceAssistant1Proxy<'_>, counter: &str) -> u64 {
@@ -67,7 +49,7 @@ struct Flood {
 
 /// Many calls at a time, each as soon as there is an answer to the one before.
 async fn flood(bus: &Bus) -> Flood {
-    let (_connection, service) = proxy(bus).await;
+    let (_connection, service) = caller(bus).await;
     let begin = Instant::now();
     let one = async || {
         let mut flood = Flood {
@@ -111,7 +93,7 @@ async fn flood(bus: &Bus) -> Flood {
 
 /// Calls nicely until `end`; gives the answers' longest time.
 async fn converse(bus: &Bus, end: Instant) -> Duration {
-    let (_connection, service) = proxy(bus).await;
+    let (_connection, service) = caller(bus).await;
     let mut longest = Duration::ZERO;
     while Instant::now() < end {
         let begin = Instant::now();
@@ -152,7 +134,7 @@ async fn who_floods_is_refused_and_everybody_else_is_served() {
     assert!(flood.too_many > 0);
     assert!(longest < Duration::from_secs(1), "{longest:?}");
     assert!(cost < 0.5 * time, "{cost:.2} s of processor in {time:.1} s");
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     assert!(counted(&service, "refused_calls").await >= flood.too_many as u64);
 }
 
@@ -160,7 +142,7 @@ async fn who_floods_is_refused_and_everybody_else_is_served() {
 async fn calls_that_want_no_answer_are_bounded_too() {
     let bus = Bus::start();
     let vocard = Service::start(&bus, NO_MODEL);
-    let (flooding, _) = proxy(&bus).await;
+    let (flooding, _) = caller(&bus).await;
     let before = spent(vocard.pid());
     let begin = Instant::now();
     let flood = async {
@@ -180,7 +162,7 @@ async fn calls_that_want_no_answer_are_bounded_too() {
     };
     let (sent, longest) = tokio::join!(flood, converse(&bus, begin + LENGTH));
     let (cost, time) = (spent(vocard.pid()) - before, begin.elapsed().as_secs_f64());
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     let intents = counted(&service, "intents").await;
     eprintln!(
         "{sent} sent, {intents} understood; longest answer to another {longest:?}; {cost:.2} s of processor in {time:.1} s"
@@ -198,7 +180,7 @@ async fn a_refusal_says_how_long_to_wait_and_is_over_then() {
     let bus = Bus::start();
     let limits = "[bus.limits]\nheavy = { burst = 2, per_second = 2 }\nlight = { burst = 3, per_second = 0.1 }\n";
     let vocard = Service::start(&bus, &format!("{NO_MODEL}{limits}"));
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     let set = || service.set_entities("contact", &[("1", &["anna"])]);
     set().await.unwrap();
     set().await.unwrap();
@@ -214,7 +196,7 @@ async fn a_refusal_says_how_long_to_wait_and_is_over_then() {
     tokio::time::sleep(Duration::from_secs_f64(wait + 0.01)).await;
     set().await.unwrap();
     // Another program, and another kind of call, is not concerned.
-    let (_connection, another) = proxy(&bus).await;
+    let (_connection, another) = caller(&bus).await;
     another.set_entities("contact", &[]).await.unwrap();
     service
         .interpret_text("turn on the radio", quiet())

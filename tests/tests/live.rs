@@ -4,9 +4,9 @@ use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use vocar_daemon::bus::{VoiceAssistant1Proxy, connect};
+use vocar_daemon::bus::VoiceAssistant1Proxy;
 use vocar_tests::sound::SoundServer;
-use vocar_tests::{Bus, Service, repository, speech_bundle, vocar};
+use vocar_tests::{Bus, Service, caller, repository, speech_bundle, vocar};
 use zbus::Connection;
 
 /// Rate of the virtual microphone, in Hz.
@@ -57,13 +57,7 @@ async fn car(config: &str, skipped: &str) -> Option<Car> {
         .collect();
     let config = format!("{config}\n[model]\ndir = \"{}\"\n", bundle.display());
     let service = Service::start_with(&bus, &config, &variables);
-    let connection = connect(&bus.address()).await.unwrap();
-    let uncached = zbus::proxy::CacheProperties::No;
-    let assistant = VoiceAssistant1Proxy::builder(&connection)
-        .cache_properties(uncached)
-        .build()
-        .await
-        .unwrap();
+    let (connection, assistant) = caller(&bus).await;
     Some(Car {
         sound,
         _bus: bus,

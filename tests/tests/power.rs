@@ -7,23 +7,13 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use vocar_daemon::bus::{NAME, PATH, VoiceAssistant1Proxy, connect};
-use vocar_tests::{Bus, Service, repository};
+use vocar_daemon::bus::{NAME, PATH, VoiceAssistant1Proxy};
+use vocar_tests::{Bus, Service, caller, repository};
 use zbus::{Connection, Variant};
 
 const NO_MODEL: &str = "[model]\ndir = \"/nonexistent\"\n";
 /// Readings are taken every three seconds.
 const LIMIT: Duration = Duration::from_secs(15);
-
-async fn proxy(bus: &Bus) -> (Connection, VoiceAssistant1Proxy<'static>) {
-    let connection = connect(&bus.address()).await.unwrap();
-    let proxy = VoiceAssistant1Proxy::builder(&connection)
-        .cache_properties(zbus::proxy::CacheProperties::No)
-        .build()
-        .await
-        .unwrap();
-    (connection, proxy)
-}
 
 /// A machine that can be heated: a copy of a fixture.
 fn machine(name: &str) -> tempfile::TempDir {
@@ -82,7 +72,7 @@ async fn a_hot_machine_listens_less() {
             ("VOCAR_HARDWARE__POWER_LEVEL", "auto"),
         ],
     );
-    let (connection, assistant) = proxy(&bus).await;
+    let (connection, assistant) = caller(&bus).await;
     assert_eq!(assistant.profile().await.unwrap(), "sa8155p");
     level_becomes(&assistant, "balanced").await;
     assert_eq!(health(&assistant).await, "ok");
@@ -155,7 +145,7 @@ async fn profile_and_level_can_be_named_and_changed_while_running() {
         &configuration("raspberry-pi-4", "performance"),
         &[("VOCAR_HARDWARE__POWER_LEVEL", "performance")],
     );
-    let (_connection, assistant) = proxy(&bus).await;
+    let (_connection, assistant) = caller(&bus).await;
     assert_eq!(assistant.profile().await.unwrap(), "raspberry-pi-4");
     level_becomes(&assistant, "performance").await;
     tokio::time::sleep(Duration::from_millis(3500)).await;
@@ -269,7 +259,7 @@ async fn nothing_is_listened_to_while_the_machine_sleeps_or_ends() {
                 ("VOCAR_HARDWARE__SYSROOT", machine.path().to_str().unwrap()),
             ],
         );
-        let (_ours, assistant) = proxy(&bus).await;
+        let (_ours, assistant) = caller(&bus).await;
         assert_eq!(logind.lock(first).await, "sleep:shutdown delay");
         level_becomes(&assistant, "balanced").await;
         for (number, shutdown) in [(first, false), (first + 1, true)] {
@@ -340,7 +330,7 @@ async fn a_battery_that_only_upower_knows_is_spared() {
             ("VOCAR_HARDWARE__SYSROOT", machine.path().to_str().unwrap()),
         ],
     );
-    let (_ours, assistant) = proxy(&bus).await;
+    let (_ours, assistant) = caller(&bus).await;
     level_becomes(&assistant, "balanced").await;
     let server = connection.object_server();
     let interface = server
@@ -383,7 +373,7 @@ async fn a_bridge_tells_of_the_vehicle_for_as_long_as_it_runs() {
             ("VOCAR_HARDWARE__POWER_LEVEL", "auto"),
         ],
     );
-    let (_connection, assistant) = proxy(&bus).await;
+    let (_connection, assistant) = caller(&bus).await;
     level_becomes(&assistant, "balanced").await;
     let mut bridge = Command::new(&python)
         .arg(repository().join("examples/kuksa/vocar_kuksa.py"))

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use vocar_daemon::assembly;
-use vocar_daemon::bus::{VoiceAssistant1Proxy, connect};
+use vocar_daemon::bus::VoiceAssistant1Proxy;
 use vocar_daemon::config::{ListenMode, Settings};
 use vocar_daemon::event::EventKind;
 use vocar_daemon::pipeline::{Language, Pipeline};
 use vocar_hw::Level;
 use vocar_inference::Precision;
 use vocar_tests::sound::SoundServer;
-use vocar_tests::{Bus, Service, recording, repository, speech_bundle};
+use vocar_tests::{Bus, Service, caller, recording, repository, speech_bundle};
 use zbus::Variant;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -85,12 +85,7 @@ async fn a_command_survives_every_change_of_level() {
     };
     let (bus, machine) = (Bus::start(), machine());
     let service = car(&sound, &bus, &bundle, machine.path()).await;
-    let connection = connect(&bus.address()).await.unwrap();
-    let assistant = VoiceAssistant1Proxy::builder(&connection)
-        .cache_properties(zbus::proxy::CacheProperties::No)
-        .build()
-        .await
-        .unwrap();
+    let (connection, assistant) = caller(&bus).await;
     let mut intents = assistant.receive_intent_recognized().await.unwrap();
     let mut partials = assistant.receive_partial_transcript().await.unwrap();
     assistant.subscribe().await.unwrap();
@@ -173,12 +168,7 @@ async fn a_command_survives_every_change_of_level() {
     // The caller leaves the bus: what it said holds no more.
     drop((intents, partials, assistant));
     connection.close().await.unwrap();
-    let connection = connect(&bus.address()).await.unwrap();
-    let assistant = VoiceAssistant1Proxy::builder(&connection)
-        .cache_properties(zbus::proxy::CacheProperties::No)
-        .build()
-        .await
-        .unwrap();
+    let (_connection, assistant) = caller(&bus).await;
     let begin = Instant::now();
     while assistant.power_level().await.unwrap() != "performance" {
         assert!(

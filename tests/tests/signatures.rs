@@ -6,12 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-use vocar_daemon::bus::{VoiceAssistant1Proxy, connect};
+use vocar_daemon::bus::VoiceAssistant1Proxy;
 use vocar_inference::signature_of;
 use vocar_nlu::Encoder;
 use vocar_nlu::adapter::{AdapterManifest, Weights, write};
-use vocar_tests::{Bus, Service, repository, speech_bundle, vocar};
-use zbus::{Connection, Variant};
+use vocar_tests::{Bus, Service, caller, refusal, repository, speech_bundle, vocar};
+use zbus::Variant;
 
 const HOUSE: &str = "name = \"house\"\ninclude = [\"more.toml\"]\n[[intents]]\nname = \"lamp.on\"\ntemplates = [\"lamp on\"]\n";
 const MORE: &str = "[[intents]]\nname = \"lamp.off\"\ntemplates = [\"lamp off\"]\n";
@@ -273,24 +273,6 @@ fn every_kind_of_folder_is_checked() {
     }
 }
 
-async fn proxy(bus: &Bus) -> (Connection, VoiceAssistant1Proxy<'static>) {
-    let connection = connect(&bus.address()).await.unwrap();
-    let uncached = zbus::proxy::CacheProperties::No;
-    let builder = VoiceAssistant1Proxy::builder(&connection).cache_properties(uncached);
-    let proxy = builder.build().await.unwrap();
-    (connection, proxy)
-}
-
-fn refusal<T: std::fmt::Debug>(result: zbus::Result<T>) -> (String, String) {
-    match result {
-        Err(zbus::Error::MethodError(name, text, _)) => (
-            name.trim_start_matches("org.vocar.Error.").to_owned(),
-            text.unwrap_or_default(),
-        ),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
 async fn health(service: &VoiceAssistant1Proxy<'_>, component: &str) -> String {
     let health = service.health().await.unwrap();
     String::try_from(health[component].clone()).unwrap()
@@ -315,7 +297,7 @@ async fn the_service_takes_what_is_signed_and_keeps_it_when_other_files_come() {
     let settings = things.settings(Path::new("/nonexistent"), Some(&signer.key));
     let bus = Bus::start();
     let vocard = Service::start(&bus, &settings);
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     assert_eq!(health(&service, "domains").await, "ok");
     assert_eq!(health(&service, "understanding").await, "ok");
     service.load_adapter("one", HashMap::new()).await.unwrap();
@@ -328,7 +310,7 @@ async fn the_service_takes_what_is_signed_and_keeps_it_when_other_files_come() {
     // Another adapter, whole and for this base, that nobody has signed.
     things.put_adapter(-5.0);
     let (name, text) = refusal(service.load_adapter("one", HashMap::new()).await);
-    assert_eq!(name, "BadAdapter");
+    assert_eq!(name, "org.vocar.Error.BadAdapter");
     assert!(
         text.contains("adapter.toml.minisig") && text.contains("does not fit"),
         "{text}"
@@ -343,7 +325,7 @@ async fn the_service_takes_what_is_signed_and_keeps_it_when_other_files_come() {
     )
     .unwrap();
     let (name, text) = refusal(service.enable_domain("house").await);
-    assert_eq!(name, "InvalidDomain");
+    assert_eq!(name, "org.vocar.Error.InvalidDomain");
     assert!(
         text.contains("more.toml") && text.contains("SHA-256"),
         "{text}"
@@ -356,7 +338,7 @@ async fn the_service_takes_what_is_signed_and_keeps_it_when_other_files_come() {
     let before = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, format!("{before}\n# not the same\n")).unwrap();
     let (name, text) = refusal(service.reload().await);
-    assert_eq!(name, "InvalidConfiguration");
+    assert_eq!(name, "org.vocar.Error.InvalidConfiguration");
     assert!(
         text.contains("manifest.toml.minisig") && text.contains("does not fit manifest.toml"),
         "{text}"
@@ -407,7 +389,7 @@ async fn speech_is_recognised_by_a_signed_bundle_alone() {
     let settings = things.settings(&speech, Some(&signer.key));
     let bus = Bus::start();
     let vocard = Service::start(&bus, &settings);
-    let (_connection, service) = proxy(&bus).await;
+    let (_connection, service) = caller(&bus).await;
     let told = health(&service, "model").await;
     assert!(
         told.contains("manifest.toml.minisig") && told.contains("there is no signature"),
@@ -415,7 +397,7 @@ async fn speech_is_recognised_by_a_signed_bundle_alone() {
     );
     assert_eq!(service.backend().await.unwrap(), "none");
     let (name, text) = refusal(service.start_listening(HashMap::new()).await);
-    assert_eq!(name, "Unavailable");
+    assert_eq!(name, "org.vocar.Error.Unavailable");
     assert!(text.contains("manifest.toml.minisig"), "{text}");
 
     signer.sign(&speech.join("manifest.toml"));
@@ -427,7 +409,7 @@ async fn speech_is_recognised_by_a_signed_bundle_alone() {
     let phones = speech.join("phones.txt");
     fs::write(&phones, [&fs::read(&phones).unwrap()[..], b" "].concat()).unwrap();
     let (name, text) = refusal(service.reload().await);
-    assert_eq!(name, "InvalidConfiguration");
+    assert_eq!(name, "org.vocar.Error.InvalidConfiguration");
     assert!(
         text.contains("phones.txt") && text.contains("SHA-256"),
         "{text}"

@@ -309,6 +309,14 @@ def test_paraphrases_are_for_training_or_development_never_both(tmp_path: Path):
     assert learnt.count("[[intents]]") > 130 and chosen_on.count("[[intents]]") > 40
 
 
+def of_the_car(checkpoint: Path, examples: list[data.Example]) -> dict[str, float]:
+    """What a checkpoint makes of sentences of the car."""
+    model, state = load(checkpoint)
+    found = scoring.logits(model, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
+    intents, tags = state["intents"]["car"], state["tags"]["car"]
+    return scoring.figures(found, examples, intents, tags, scoring.steps(model, "car", tags))
+
+
 def test_a_small_corpus_is_learnt_by_heart_measured_and_exported(
     small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -327,31 +335,19 @@ def test_a_small_corpus_is_learnt_by_heart_measured_and_exported(
     evaluate.main()
     model, state = load(best)
     examples = corpus(small).of("train", "car")
-    found = scoring.logits(model, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
-    tags = state["tags"]["car"]
-    figures = scoring.figures(found, examples, state["intents"]["car"], tags, scoring.steps(model, "car", tags))
+    figures = of_the_car(best, examples)
     assert figures["intent"] == 1.0 and figures["slot_f1"] == 1.0
     assert json.loads((small / "figures.json").read_text(encoding="utf-8"))["calibration"]["car"]["slope"] > 0
     taught = f"--out {small}/taught {sizes} --teachers {best} {best} --lesson 400".replace("--steps 220", "--steps 120")
     monkeypatch.setattr(sys, "argv", ["train", *options.split(), *taught.split()])
     train.main()
-    pupil, _ = load(small / "taught" / "best.pt")
-    found = scoring.logits(pupil, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
-    assert (
-        scoring.figures(found, examples, state["intents"]["car"], tags, scoring.steps(pupil, "car", tags))["intent"]
-        == 1
-    )
+    assert of_the_car(small / "taught" / "best.pt", examples)["intent"] == 1
     further = f"--out {small}/further {sizes} --begin {small}/taught/best.pt --int8".replace(
         "--steps 220", "--steps 20"
     )
     monkeypatch.setattr(sys, "argv", ["train", *options.split(), *further.split()])
     train.main()
-    pupil, _ = load(small / "further" / "best.pt")
-    found = scoring.logits(pupil, Lookup(state["vocabulary"]), examples, torch.device("cpu"))
-    assert (
-        scoring.figures(found, examples, state["intents"]["car"], tags, scoring.steps(pupil, "car", tags))["intent"]
-        == 1
-    )
+    assert of_the_car(small / "further" / "best.pt", examples)["intent"] == 1
     write(small / "bundle", model, state)
     text = manifest(small / "bundle", "0.0.1")
     assert 'car = "head-car.safetensors"' in text and text.count(' = "') > 10

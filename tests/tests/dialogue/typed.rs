@@ -3,8 +3,8 @@
 use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::time::Duration;
-use vocar_daemon::bus::{Dict, VoiceAssistant1Proxy, connect};
-use vocar_tests::{Bus, Service};
+use vocar_daemon::bus::{Dict, VoiceAssistant1Proxy};
+use vocar_tests::{Bus, Service, caller, refusal};
 use zbus::Variant;
 
 /// Settings of a service that needs no speech bundle.
@@ -33,12 +33,7 @@ impl Talk {
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         let vocard = Service::start_with(&bus, settings, &environment);
-        let connection = connect(&bus.address()).await.unwrap();
-        let service = VoiceAssistant1Proxy::builder(&connection)
-            .cache_properties(zbus::proxy::CacheProperties::No)
-            .build()
-            .await
-            .unwrap();
+        let (_, service) = caller(&bus).await;
         let (tell, told) = tokio::sync::mpsc::unbounded_channel();
         let intents = service.receive_intent_recognized().await.unwrap();
         let turns = service.receive_dialogue_turn().await.unwrap();
@@ -112,13 +107,6 @@ impl Talk {
     }
 }
 
-fn error_of<T: std::fmt::Debug>(result: zbus::Result<T>) -> String {
-    match result {
-        Err(zbus::Error::MethodError(name, _, _)) => name.to_string(),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
 #[tokio::test]
 async fn a_question_is_asked_and_answered() {
     let mut talk = Talk::begin("").await;
@@ -160,19 +148,19 @@ async fn dear_commands_are_confirmed_by_word_or_by_the_application() {
     let mut talk = Talk::begin("").await;
     let asked = "0 driver confirm? Open the trunk now?";
     assert_eq!(
-        error_of(talk.service.confirm(0, true).await),
+        refusal(talk.service.confirm(0, true).await).0,
         "org.vocar.Error.NothingToConfirm"
     );
     talk.say("driver", "open the trunk").await;
     assert_eq!(talk.next().await, asked);
     assert_eq!(
-        error_of(talk.service.confirm(7, true).await),
+        refusal(talk.service.confirm(7, true).await).0,
         "org.vocar.Error.UnknownSession"
     );
     talk.service.confirm(0, true).await.unwrap();
     assert_eq!(talk.next().await, "0 driver trunk.open #1");
     assert_eq!(
-        error_of(talk.service.confirm(0, true).await),
+        refusal(talk.service.confirm(0, true).await).0,
         "org.vocar.Error.NothingToConfirm"
     );
     for refusal in ["no", "cancel", "stop"] {
@@ -273,13 +261,13 @@ async fn sessions_that_cannot_be_are_refused_with_a_reason() {
         ("mode", Variant::from("wake"), "Unavailable"),
     ] {
         let options = HashMap::from([(option, value)]);
-        let refused = error_of(talk.service.start_listening(options).await);
+        let refused = refusal(talk.service.start_listening(options).await).0;
         assert_eq!(refused, format!("org.vocar.Error.{error}"), "{option}");
     }
     let options = HashMap::from([("zone", Variant::from(3_u32))]);
-    let refused = error_of(talk.service.interpret_text("hello", options).await);
+    let refused = refusal(talk.service.interpret_text("hello", options).await).0;
     assert_eq!(refused, "org.vocar.Error.InvalidArgument");
     for result in [talk.service.cancel(1).await, talk.service.stop(1).await] {
-        assert_eq!(error_of(result), "org.vocar.Error.UnknownSession");
+        assert_eq!(refusal(result).0, "org.vocar.Error.UnknownSession");
     }
 }
