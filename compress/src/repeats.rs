@@ -1,6 +1,6 @@
 //! Constants that say the same more than once: stored once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
@@ -53,7 +53,8 @@ pub fn store_diagonals(model: &mut ModelProto) -> usize {
 fn store_diagonals_in(graph: &mut GraphProto) -> usize {
     let ports = graph.input.iter().chain(&graph.output);
     let ports: Vec<String> = ports.map(|port| port.name.clone()).collect();
-    let (mut nodes, mut places) = (Vec::new(), HashMap::new());
+    // In order, so that the same network is written as the same bytes.
+    let (mut nodes, mut places) = (Vec::new(), BTreeMap::new());
     for constant in &mut graph.initializer {
         let Some((rows, columns, diagonals)) = diagonals(constant) else {
             continue;
