@@ -121,12 +121,18 @@ fn floats_name(bundle: &Bundle) -> Result<&String, BundleError> {
     name.ok_or_else(|| BundleError::NoFloats(bundle.path(MANIFEST)))
 }
 
-/// Makes a bundle whose float network is another one, and that has no other precision yet: everything else is copied.
-/// Returns the network's file.
+/// Makes a bundle of another one whose only network is this one, of this precision: everything else is copied. Files of
+/// other networks that lie in `to` already are left there, but its manifest knows nothing of them. Returns the network's
+/// file.
 ///
 /// # Errors
 /// [`BundleError`] when `from` is no sound bundle, one of speech without a float network, or `to` cannot be written or is `from`.
-pub fn derive(from: &Path, to: &Path, model: &ModelProto) -> Result<PathBuf, BundleError> {
+pub fn derive(
+    from: &Path,
+    to: &Path,
+    precision: Precision,
+    model: &ModelProto,
+) -> Result<PathBuf, BundleError> {
     let (networks, files): (Vec<String>, Vec<String>) = match Kind::of(from) {
         Kind::Speech => {
             let bundle = Bundle::open(from)?;
@@ -160,7 +166,7 @@ pub fn derive(from: &Path, to: &Path, model: &ModelProto) -> Result<PathBuf, Bun
     forget(&mut manifest, &networks);
     let copy = to.join(MANIFEST);
     fs::write(&copy, manifest.to_string()).map_err(|e| problem(&copy, e))?;
-    add(to, Precision::F32, model)
+    add(to, precision, model)
 }
 
 fn problem(file: &Path, problem: impl ToString) -> BundleError {

@@ -149,6 +149,22 @@ fn ranges_of_the_tool_make_a_network_in_a_bundle() {
     let made = Bundle::open(&thin).unwrap();
     assert!(made.precisions().any(|one| one == Precision::Int8));
 
+    let vehicle = folder.path().join("vehicle");
+    done(&[
+        "quantise",
+        text(&thin),
+        text(&vehicle),
+        "--bits",
+        "4",
+        "--alone",
+    ]);
+    let made = Bundle::open(&vehicle).unwrap();
+    assert_eq!(made.precisions().collect::<Vec<_>>(), [Precision::Mixed]);
+    assert!(made.path("lexicon.txt").exists() && !made.path("am-f32.onnx").exists());
+    let network = thin.join("am-f32.onnx");
+    let said = refused(&["quantise", text(&network), text(&vehicle), "--alone"]);
+    assert!(said.contains("give a bundle as input"), "{said}");
+
     std::fs::write(&ranges, "runs = 1\npercentile = 99.9\n[tensors]\n").unwrap();
     let said = refused(&["quantise", bundle, text(&thin), "--static", text(&ranges)]);
     assert!(said.contains("missing calibration"), "{said}");

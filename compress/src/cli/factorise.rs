@@ -65,6 +65,7 @@ impl Arguments {
             input: &self.input,
             output: &self.output,
             precision: None,
+            alone: true,
         };
         put(&to, &model, before)?;
         Ok(())

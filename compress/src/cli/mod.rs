@@ -50,6 +50,8 @@ struct Written<'a> {
     output: &'a Path,
     /// As which of a bundle's networks; without one, it is the float network of a new bundle.
     precision: Option<Precision>,
+    /// It becomes the only network of its bundle, all else of which is that of the input.
+    alone: bool,
 }
 
 /// Writes a network as a file or into a bundle, says how large it is and whether ONNX Runtime agrees with ours. A network of
@@ -57,9 +59,17 @@ struct Written<'a> {
 fn put(to: &Written, model: &ModelProto, before: usize) -> Result<Option<Checked>, Box<dyn Error>> {
     let output = to.output;
     let file = match to.precision {
+        Some(_) if to.alone && !to.input.is_dir() => {
+            return Err(format!(
+                "{}: --alone makes a bundle of a bundle: give a bundle as input",
+                to.input.display()
+            )
+            .into());
+        }
+        Some(precision) if to.alone => bundle::derive(to.input, output, precision, model)?,
         Some(precision) if output.is_dir() => bundle::add(output, precision, model)?,
         None if to.input.is_dir() && output.extension().is_none_or(|kind| kind != "onnx") => {
-            bundle::derive(to.input, output, model)?
+            bundle::derive(to.input, output, Precision::F32, model)?
         }
         None if output.is_dir() => {
             return Err(format!(

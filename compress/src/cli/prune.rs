@@ -69,6 +69,7 @@ impl Arguments {
             input: &self.input,
             output: &self.output,
             precision: None,
+            alone: true,
         };
         put(&to, &model, before)?;
         Ok(())

@@ -48,6 +48,10 @@ pub struct Arguments {
     /// Leave layers whose name contains this as they are; may be given more than once.
     #[arg(long, value_name = "PART")]
     keep: Vec<String>,
+    /// Make the output a bundle with this network alone, and everything else as in the input, which is a bundle: so a vehicle's
+    /// bundle is made of the one that holds the floats.
+    #[arg(long)]
+    alone: bool,
     /// Do as this plan says for each layer.
     #[arg(long, value_name = "TOML", conflicts_with_all = ["bits", "keep", "method", "granularity", "fixed"])]
     plan: Option<PathBuf>,
@@ -181,6 +185,7 @@ impl Arguments {
             input: &self.input,
             output: &self.output,
             precision,
+            alone: self.alone,
         }
     }
 }

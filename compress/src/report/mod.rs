@@ -137,7 +137,7 @@ fn row(
     wanted: &Wanted,
 ) -> Result<Row, ReportError> {
     let folder = tempfile::tempdir().map_err(ReportError::Folder)?;
-    let path = bundle::derive(bundle.dir(), folder.path(), &model)?;
+    let path = bundle::derive(bundle.dir(), folder.path(), Precision::F32, &model)?;
     let times = bench::apart(&path, Engine::Ours, wanted.steps, wanted.rounds)?;
     let recognition = wanted
         .closed_set

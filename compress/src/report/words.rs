@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tract_onnx::pb::ModelProto;
-use vocar_inference::EngineError;
+use vocar_inference::{EngineError, Precision};
 use vocar_nlu::encoder::{Encoder, EncoderError, Guess, Span};
 
 use super::{ReportError, Wanted, networks, size};
@@ -96,7 +96,7 @@ pub fn word_rows(
     for (name, model) in networks(&floats(bundle)?, wanted)? {
         progress(&name);
         let folder = tempfile::tempdir().map_err(ReportError::Folder)?;
-        let path = bundle::derive(bundle, folder.path(), &model)?;
+        let path = bundle::derive(bundle, folder.path(), Precision::F32, &model)?;
         let (reading, guesses) = read(folder.path(), domain, sentences)?;
         let reference = reference.get_or_insert_with(|| guesses.clone());
         let same = guesses
