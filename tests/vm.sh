@@ -12,7 +12,8 @@
 # Exit code 0: everything held.
 #
 # The emulator counts instructions (-icount): the machine's clock goes with what it has computed, a thousand million
-# instructions a second, and jumps over idleness. So a slow or busy host changes no result, and silence costs nothing.
+# instructions a second, and jumps over idleness. So a slow host changes no result, and silence costs nothing; only the disk of a
+# busy host is late by that clock.
 #
 # Needs root, debootstrap, e2fsprogs, qemu-system, cargo-deb; for aarch64 see tests/aarch64.sh and qemu-user-static.
 set -euo pipefail

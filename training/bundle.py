@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-#: The bundle that this recipe writes.
-BUNDLE = Path(__file__).resolve().parent.parent / "models" / "speech-en"
+MODELS = Path(__file__).resolve().parent.parent / "models"
+#: The bundle that this recipe writes: the network in floats.
+BUNDLE = MODELS / "speech-en-f32"
+#: The one that `vocar-compress quantise --alone` makes of it, for vehicles.
+VEHICLE = MODELS / "speech-en"
 #: Every file that the manifest vouches for; the last two are there once `training.ngram` and `vocar-compress quantise`
 #: have written them.
 FILES = ("am-f32.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv", "words.ngram", "am-mixed.onnx")

@@ -102,14 +102,16 @@ static NETWORKS: LazyLock<Networks> = LazyLock::new(|| {
             .join("../models")
             .join(name)
     };
-    let mut files: Vec<(String, PathBuf)> = ["f32", "mixed"]
-        .map(|kind| {
-            (
-                format!("speech {kind}"),
-                shipped(&format!("speech-en/am-{kind}.onnx")),
-            )
-        })
-        .into();
+    let mut files = vec![
+        (
+            "speech f32".to_owned(),
+            shipped("speech-en-f32/am-f32.onnx"),
+        ),
+        (
+            "speech mixed".to_owned(),
+            shipped("speech-en/am-mixed.onnx"),
+        ),
+    ];
     let mut add = |name: String, model: &ModelProto| {
         let path = folder.path().join(format!("{name}.onnx"));
         write(&path, model).expect("room for a network");

@@ -18,7 +18,7 @@ fn root(path: &str) -> PathBuf {
 }
 
 fn shipped() -> ModelProto {
-    read(&root("models/speech-en/am-f32.onnx")).unwrap()
+    read(&root("models/speech-en-f32/am-f32.onnx")).unwrap()
 }
 
 /// A bundled recording, 16 kHz mono.
@@ -34,7 +34,7 @@ fn spoken(name: &str) -> Vec<f32> {
 
 fn heard() -> Heard {
     let trial = |names: &[&str]| {
-        let bundle = Bundle::open(root("models/speech-en")).unwrap();
+        let bundle = Bundle::open(root("models/speech-en-f32")).unwrap();
         let recordings = names.iter().map(|name| spoken(name)).collect();
         Trial::new(bundle, recordings).unwrap()
     };
@@ -91,7 +91,7 @@ fn tool(arguments: &[&str]) -> Output {
 fn the_tool_prunes_all_structures_and_the_network_still_runs_fused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("pruned.onnx");
-    let bundle = root("models/speech-en");
+    let bundle = root("models/speech-en-f32");
     let shares = "heads=0.3,ffn=0.4,layers=0.5,channels=0.2";
     let done = tool(&[
         "prune",
@@ -198,7 +198,10 @@ fn recordings_decide_better_than_the_size_of_weights() {
 fn single_weights_go_by_share_or_by_group_and_the_tool_says_how_many() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("sparse.onnx");
-    let (input, output) = (root("models/speech-en/am-f32.onnx"), path.to_str().unwrap());
+    let (input, output) = (
+        root("models/speech-en-f32/am-f32.onnx"),
+        path.to_str().unwrap(),
+    );
     let run = |more: &[&str]| {
         let mut arguments = vec!["prune", input.to_str().unwrap(), output, "--magnitude"];
         arguments.extend(more);

@@ -12,7 +12,7 @@ fn repository(path: &str) -> PathBuf {
 
 /// The shipped bundle.
 fn bundle() -> PathBuf {
-    repository("models/speech-en")
+    repository("models/speech-en-f32")
 }
 
 fn tool(arguments: &[&str]) -> Output {

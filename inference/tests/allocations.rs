@@ -39,9 +39,12 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn steps_of_the_shipped_networks_allocate_once() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/speech-en");
-    let bundle = Bundle::open(&folder).expect("the shipped bundle");
-    for precision in [Precision::F32, Precision::Mixed] {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    for (name, precision) in [
+        ("speech-en-f32", Precision::F32),
+        ("speech-en", Precision::Mixed),
+    ] {
+        let bundle = Bundle::open(models.join(name)).expect("a shipped bundle");
         let model = AcousticModel::load(&bundle, precision).expect("a sound network");
         let signature = model.signature();
         let features: Vec<f32> = (0..signature.frames * signature.mels)

@@ -6,7 +6,7 @@ use vocar_inference::{Network, Operators};
 
 fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../models/speech-en")
+        .join("../models")
         .join(name)
 }
 
@@ -43,8 +43,8 @@ fn outputs(name: &str, operators: Operators) -> Vec<Vec<f32>> {
 #[test]
 fn floats_are_the_same() {
     let (ours, stock) = (
-        outputs("am-f32.onnx", Operators::Fused),
-        outputs("am-f32.onnx", Operators::Stock),
+        outputs("speech-en-f32/am-f32.onnx", Operators::Fused),
+        outputs("speech-en-f32/am-f32.onnx", Operators::Stock),
     );
     let difference = difference(&ours, &stock);
     assert!(difference < 2e-3, "{difference}");
@@ -52,8 +52,8 @@ fn floats_are_the_same() {
 
 #[test]
 fn mixed_precision_is_near_to_the_floats() {
-    let floats = outputs("am-f32.onnx", Operators::Stock);
-    let mixed = outputs("am-mixed.onnx", Operators::Fused);
+    let floats = outputs("speech-en-f32/am-f32.onnx", Operators::Stock);
+    let mixed = outputs("speech-en/am-mixed.onnx", Operators::Fused);
     let mean = |rows: &[Vec<f32>]| {
         let values = rows.iter().flatten().map(|value| value.abs());
         values.sum::<f32>() / rows.iter().flatten().count() as f32
@@ -70,8 +70,8 @@ fn mixed_precision_is_near_to_the_floats() {
 #[test]
 fn all_of_the_shipped_network_is_ours() {
     for (name, linear) in [
-        ("am-f32.onnx", "VocarFloatLinear"),
-        ("am-mixed.onnx", "VocarLinear"),
+        ("speech-en-f32/am-f32.onnx", "VocarFloatLinear"),
+        ("speech-en/am-mixed.onnx", "VocarLinear"),
     ] {
         let network = Network::load(&shipped(name), Operators::Fused).expect("a sound network");
         assert!(network.is_program(), "{name}: {:?}", network.operators());
@@ -92,8 +92,8 @@ fn all_of_the_shipped_network_is_ours() {
 /// The memory goes round while tract's moves along: twice around and more.
 #[test]
 fn a_stream_of_steps_is_that_of_stock_tract() {
-    let mut stock = Network::load(&shipped("am-f32.onnx"), Operators::Stock).unwrap();
-    let mut ours = Network::load(&shipped("am-f32.onnx"), Operators::Fused).unwrap();
+    let mut stock = Network::load(&shipped("speech-en-f32/am-f32.onnx"), Operators::Stock).unwrap();
+    let mut ours = Network::load(&shipped("speech-en-f32/am-f32.onnx"), Operators::Fused).unwrap();
     let mut inputs = inputs(&stock);
     ours.set(&inputs).unwrap();
     for step in 0..17 {
@@ -107,7 +107,7 @@ fn a_stream_of_steps_is_that_of_stock_tract() {
     }
     // Taken out and put in elsewhere, the memory goes on as before.
     let states = ours.get().unwrap();
-    let mut other = Network::load(&shipped("am-f32.onnx"), Operators::Fused).unwrap();
+    let mut other = Network::load(&shipped("speech-en-f32/am-f32.onnx"), Operators::Fused).unwrap();
     inputs[1..].clone_from_slice(&states[1..]);
     other.set(&inputs).unwrap();
     other.step().unwrap();

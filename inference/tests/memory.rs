@@ -41,6 +41,26 @@ fn moved(from: &dyn Engine, to: &dyn Engine) -> (Vec<f32>, Vec<f32>) {
     (stayed, there.step(&next).expect("a step").to_vec())
 }
 
+/// The shipped bundles that are there, and the precision of each one's network.
+fn shipped() -> impl Iterator<Item = (PathBuf, Precision)> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let bundles = [
+        ("speech-en-f32", Precision::F32),
+        ("speech-en", Precision::Mixed),
+    ];
+    bundles.into_iter().filter_map(move |(name, precision)| {
+        let path = models.join(name);
+        if !path.join("manifest.toml").exists() {
+            eprintln!(
+                "SKIPPED: the shipped network: {} is not there",
+                path.display()
+            );
+            return None;
+        }
+        Some((path, precision))
+    })
+}
+
 /// The tiny networks, and the shipped one, which runs as a program of our operators.
 fn networks() -> Vec<(PathBuf, Precision, Option<tempfile::TempDir>)> {
     let tiny = bundle();
@@ -49,16 +69,7 @@ fn networks() -> Vec<(PathBuf, Precision, Option<tempfile::TempDir>)> {
         (path.clone(), Precision::F32, None),
         (path, Precision::Int8, Some(tiny)),
     ];
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/speech-en");
-    if shipped.join("manifest.toml").exists() {
-        list.push((shipped.clone(), Precision::F32, None));
-        list.push((shipped, Precision::Mixed, None));
-    } else {
-        eprintln!(
-            "SKIPPED: the shipped network: {} is not there",
-            shipped.display()
-        );
-    }
+    list.extend(shipped().map(|(path, precision)| (path, precision, None)));
     list
 }
 
@@ -89,16 +100,13 @@ fn a_memory_of_another_length_is_refused() {
 
 #[test]
 fn the_shipped_networks_remember_alike() {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/speech-en");
-    if !shipped.join("manifest.toml").exists() {
-        eprintln!("SKIPPED: {} is not there", shipped.display());
+    let engines: Vec<_> = shipped()
+        .map(|(path, precision)| engine(&path, precision))
+        .collect();
+    let [floats, mixed] = &engines[..] else {
         return;
-    }
-    let (floats, mixed) = (
-        engine(&shipped, Precision::F32),
-        engine(&shipped, Precision::Mixed),
-    );
-    let (stayed, went) = moved(&floats, &mixed);
+    };
+    let (stayed, went) = moved(floats, mixed);
     let apart = stayed
         .iter()
         .zip(&went)

@@ -70,7 +70,7 @@ def floats(name, folder, python):
     """The float network."""
     path = folder / "f32.onnx"
     if name == "speech":
-        return ROOT / "models/speech-en/am-f32.onnx"
+        return ROOT / "models/speech-en-f32/am-f32.onnx"
     if name == "words":
         run(TOOL, "restore", ROOT / "models/nlu-en/encoder-int8.onnx", path)
     else:

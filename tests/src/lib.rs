@@ -3,12 +3,14 @@
 
 pub mod bus;
 pub mod caller;
+pub mod models;
 pub mod programs;
 pub mod service;
 pub mod sound;
 
 pub use bus::Bus;
 pub use caller::{caller, refusal};
+pub use models::{bundle_with, float_bundle, speech_bundle};
 pub use programs::{program, vocar};
 pub use service::Service;
 
@@ -33,13 +35,6 @@ pub fn shared(skipped: &str) -> Option<PathBuf> {
     let dir = std::env::var_os("VOCAR_SHARED")
         .map_or_else(|| repository().join("../shared"), PathBuf::from);
     found(dir, skipped)
-}
-
-/// The shipped speech bundle. When it is not there, says so and what is skipped.
-#[must_use]
-pub fn speech_bundle(skipped: &str) -> Option<PathBuf> {
-    let dir = repository().join("models/speech-en");
-    found(dir.join("manifest.toml"), skipped).map(|_| dir)
 }
 
 /// A recording of the repository, at 16 kHz.

@@ -18,7 +18,7 @@ use vocar_daemon::config::{AcceleratorChoice, ListenMode, Settings};
 use vocar_hw::AcceleratorSpec;
 use vocar_inference::{Precision, Standing};
 use vocar_speech::source::AudioSource;
-use vocar_tests::{program, repository, speech_bundle};
+use vocar_tests::{bundle_with, float_bundle, program, repository};
 
 /// Samples (16 kHz) of a step of the network.
 const STEP: u64 = 8 * 3 * 160;
@@ -75,7 +75,7 @@ fn verdict(listener: &Listener) -> String {
 /// Bundle, program and library, or nothing.
 fn equipment(skipped: &str) -> Option<(PathBuf, PathBuf, String)> {
     Some((
-        speech_bundle(skipped)?,
+        float_bundle(skipped)?,
         program("vocar-accel"),
         runtime(skipped)?,
     ))
@@ -253,7 +253,7 @@ fn refusal(bundle: &Path, program: &Path, spec: AcceleratorSpec) -> String {
 
 #[test]
 fn what_is_missing_or_broken_is_named_and_the_processor_hears() {
-    let Some(bundle) = speech_bundle("accelerators that cannot be used") else {
+    let Some(bundle) = float_bundle("accelerators that cannot be used") else {
         return;
     };
     let program = program("vocar-accel");
@@ -301,7 +301,7 @@ fn what_is_missing_or_broken_is_named_and_the_processor_hears() {
 
 #[test]
 fn none_is_tried_where_the_configuration_forbids_it_or_shows_another_machine() {
-    let Some(bundle) = speech_bundle("accelerators that are not tried") else {
+    let Some(bundle) = float_bundle("accelerators that are not tried") else {
         return;
     };
     let program = Path::new("/nonexistent/vocar-accel");
@@ -329,34 +329,13 @@ fn a_damaged_network_is_refused_by_its_scores_or_not_even_loaded() {
     let half = network[..network.len() / 2].to_vec();
     for (damaged, said) in [(weights, "disagrees"), (half, "parsing failed")] {
         let room = tempfile::tempdir().unwrap();
-        let other = bundle_with(&bundle, room.path(), &damaged);
+        let other = bundle_with(&bundle, room.path(), Precision::Int8, &damaged);
         let mut spec = spec(&runtime, "");
         spec.network = Precision::Int8;
         let reason = refusal(&other, &program, spec);
         println!("{reason}");
         assert!(reason.contains(said), "{reason}");
     }
-}
-
-/// A copy of the bundle with this as its int8 network.
-fn bundle_with(bundle: &Path, room: &Path, network: &[u8]) -> PathBuf {
-    for file in std::fs::read_dir(bundle).unwrap() {
-        let file = file.unwrap();
-        std::os::unix::fs::symlink(file.path(), room.join(file.file_name())).unwrap();
-    }
-    let name = "am-damaged.onnx";
-    std::fs::write(room.join(name), network).unwrap();
-    let manifest = std::fs::read_to_string(bundle.join("manifest.toml")).unwrap();
-    let hash = vocar_inference::sha256_hex(network);
-    let manifest = manifest
-        .replace(
-            "[acoustic.models]",
-            &format!("[acoustic.models]\nint8 = \"{name}\""),
-        )
-        .replace("[files]", &format!("[files]\n\"{name}\" = \"{hash}\""));
-    std::fs::remove_file(room.join("manifest.toml")).unwrap();
-    std::fs::write(room.join("manifest.toml"), manifest).unwrap();
-    room.to_path_buf()
 }
 
 /// Qualcomm's HTP emulator comes in the Python package `onnxruntime-qnn`, which is theirs and never ours to give: `VOCAR_QNN`

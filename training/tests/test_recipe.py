@@ -17,7 +17,7 @@ import torch
 
 from training import augment, cabin, cmudict_text, forced, losses, noise, scoring, viterbi
 from training.average import average
-from training.bundle import BUNDLE, FILES, hashes, read_phone_lm, rehash, write_phone_lm
+from training.bundle import BUNDLE, FILES, VEHICLE, hashes, read_phone_lm, rehash, write_phone_lm
 from training.dataset import CENTRE, STRIDE, Item, Pack, assemble, first_frames, repeated
 from training.evaluate import first_of_each, heard, of_checkpoint
 from training.export import TOLERANCE, Stream, check
@@ -462,11 +462,20 @@ def test_the_phone_bigram_survives_its_file(tmp_path: Path) -> None:
     assert np.abs(read_phone_lm(tmp_path / "lm.tsv", phones) - wanted).max() < 1e-4
 
 
-def test_the_shipped_hashes_are_right() -> None:
-    manifest = (BUNDLE / "manifest.toml").read_text(encoding="utf-8")
-    assert manifest.endswith("[files]\n" + hashes(BUNDLE) + "\n"), (
+@pytest.mark.parametrize("bundle", [BUNDLE, VEHICLE])
+def test_the_shipped_hashes_are_right(bundle: Path) -> None:
+    manifest = (bundle / "manifest.toml").read_text(encoding="utf-8")
+    assert manifest.endswith("[files]\n" + hashes(bundle) + "\n"), (
         "run `python -m training.g2p lexicon`, or training.export and `vocar-compress quantise`"
     )
+
+
+def test_both_shipped_bundles_differ_in_the_network_alone() -> None:
+    def told(bundle: Path) -> list[str]:
+        lines = (bundle / "manifest.toml").read_text(encoding="utf-8").splitlines()
+        return [line for line in lines if "am-" not in line]
+
+    assert told(BUNDLE) == told(VEHICLE), "run `vocar-compress quantise … --alone` as training/README.md says"
 
 
 def test_rehash_changes_the_hashes_alone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ use vocar_speech::source::AudioSource;
 
 /// The shipped float network.
 pub fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/speech-en/am-f32.onnx")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/speech-en-f32/am-f32.onnx")
 }
 
 /// The shipped bundle.

@@ -11,7 +11,7 @@ use collection::{Collection, Utterance};
 use hearing::{Hearing, Listener};
 use vocar_daemon::config::ListenMode;
 use vocar_inference::Precision;
-use vocar_tests::{shared, speech_bundle};
+use vocar_tests::{float_bundle, shared, speech_bundle};
 
 /// Samples of an output frame, the grain of word times: 30 ms at 16 kHz.
 const FRAME: u64 = 480;
@@ -195,7 +195,7 @@ fn pieces_of_any_size_give_the_same_to_the_sample() {
 
 #[test]
 fn float_arithmetic_understands_the_same() {
-    let Some(bundle) = speech_bundle("recordings with float weights") else {
+    let Some(bundle) = float_bundle("recordings with float weights") else {
         return;
     };
     let rows = listed::rows();

@@ -12,7 +12,7 @@ BRIDGE = "vocar-kuksa.service"
 ACCELERATOR = """\
 [[hardware.accelerators]]
 name = "wanted"
-network = "f32"
+network = "mixed"
 provider = { name = "CPUExecutionProvider" }
 """
 

@@ -4,6 +4,7 @@ Words of the kernel's command line choose: vm.only=NAME,NAME runs only those; vm
 """
 
 import json
+import shutil
 import sys
 import time
 import traceback
@@ -12,7 +13,7 @@ from pathlib import Path
 import checks
 import faults
 import soak
-from lib import Failed
+from lib import HERE, RECORDINGS, Failed, until
 
 PORT = Path("/dev/virtio-ports/results")
 
@@ -26,6 +27,8 @@ def wish(name: str) -> str:
 def tell(line: dict) -> None:
     text = json.dumps(line)
     print(text, flush=True)
+    # The kernel is given its devices while the machine is already at work.
+    until("the port to the host", PORT.exists)
     with PORT.open("w") as port:
         port.write(text + "\n")
 
@@ -51,6 +54,7 @@ def main() -> int:
         # Before the last check, which takes the package away.
         at = max(len(jobs) - 1, 0)
         jobs.insert(at, ("hours of mixed sound", lambda: soak.soak(float(wish("soak")), tell)))
+    shutil.copytree(HERE / "recordings", RECORDINGS, dirs_exist_ok=True)
     held = [attempt(name, check) for name, check in jobs]
     tell({"end": True, "checks": len(held), "held": sum(held)})
     return 0 if all(held) else 1
