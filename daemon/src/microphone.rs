@@ -20,6 +20,8 @@ pub enum Change {
     Missing(String),
     /// So many frames came too fast to be processed.
     Dropped(u64),
+    /// The sound system lost sound so many times.
+    Overrun(u64),
 }
 
 /// Which tracks are captured from which devices.
@@ -190,7 +192,10 @@ impl Microphone {
                 match change {
                     Change::Opened(_) => return Ok(()),
                     Change::Lost(why) => return Err(why),
-                    Change::Joined(_) | Change::Missing(_) | Change::Dropped(_) => {}
+                    Change::Joined(_)
+                    | Change::Missing(_)
+                    | Change::Dropped(_)
+                    | Change::Overrun(_) => {}
                 }
             }
         }
@@ -224,6 +229,7 @@ fn change(device: usize, event: CaptureEvent) -> Change {
             reason,
         } => missing(device, format!("microphone {name} is gone: {reason}")),
         CaptureEvent::Dropped { frames } => Change::Dropped(frames),
+        CaptureEvent::Overrun { count } => Change::Overrun(count),
     }
 }
 

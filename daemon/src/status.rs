@@ -129,6 +129,8 @@ pub struct Counters {
     pub samples: AtomicU64,
     /// Frames the capture device lost.
     pub dropped_frames: AtomicU64,
+    /// Times that the sound system lost sound because its thread came too late.
+    pub overruns: AtomicU64,
     /// Events that the bus could not take in time.
     pub dropped_events: AtomicU64,
     /// Calls refused because the caller had asked for too much.
@@ -163,6 +165,7 @@ impl Counters {
             ("rejected", read(&self.rejected)),
             ("samples", read(&self.samples)),
             ("dropped_frames", read(&self.dropped_frames)),
+            ("overruns", read(&self.overruns)),
             ("dropped_events", read(&self.dropped_events)),
             ("refused_calls", read(&self.refused_calls)),
             ("busy_us", read(&self.busy_us)),

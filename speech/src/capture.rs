@@ -146,6 +146,11 @@ pub enum CaptureEvent {
         /// Frames lost since the last such event.
         frames: u64,
     },
+    /// The sound system's own buffer was full: its thread came too late. Sound of unknown length is missing.
+    Overrun {
+        /// Times since the last such event.
+        count: u64,
+    },
 }
 
 /// An open device and the format it delivers.
@@ -185,6 +190,7 @@ pub struct Capture {
     /// The stream being read, if a device is open.
     outlet: Option<Outlet>,
     dropped_reported: u64,
+    overruns_reported: u64,
     replaced_before: u64,
     /// Dropping it stops the thread and closes the device.
     _supervisor: Supervisor,
@@ -209,6 +215,7 @@ impl Capture {
             counters,
             outlet: None,
             dropped_reported: 0,
+            overruns_reported: 0,
             replaced_before: 0,
             _supervisor: supervisor,
         })
@@ -269,12 +276,20 @@ impl Capture {
             });
             self.close_outlet(tracks);
         }
-        let dropped = self.counters.snapshot().dropped;
+        let CaptureStats {
+            dropped, overruns, ..
+        } = self.counters.snapshot();
         if dropped > self.dropped_reported {
             report(CaptureEvent::Dropped {
                 frames: dropped - self.dropped_reported,
             });
             self.dropped_reported = dropped;
+        }
+        if overruns > self.overruns_reported {
+            report(CaptureEvent::Overrun {
+                count: overruns - self.overruns_reported,
+            });
+            self.overruns_reported = overruns;
         }
     }
 

@@ -55,6 +55,13 @@ impl Shift {
                 self.outlet.board().health("reference", OK);
             }
             Change::Missing(why) => self.outlet.fault("reference", &why),
+            Change::Overrun(count) => {
+                tracing::warn!(
+                    count,
+                    "the sound system lost sound: its thread came too late"
+                );
+                Counters::add(&self.outlet.board().counters.overruns, count);
+            }
             Change::Dropped(frames) => {
                 Counters::add(&self.outlet.board().counters.dropped_frames, frames);
                 if let Some(open) = &self.open {

@@ -57,6 +57,7 @@ fn line(event: &CaptureEvent) -> String {
         CaptureEvent::Unavailable { reason } => format!("unavailable {reason}"),
         CaptureEvent::Lost { device, reason } => format!("lost {device} {reason}"),
         CaptureEvent::Dropped { frames } => format!("dropped {frames}"),
+        CaptureEvent::Overrun { count } => format!("overrun {count}"),
     }
 }
 

@@ -165,7 +165,7 @@ def hears(subscriber: Subscriber) -> dict:
         speak(str(RECORDINGS / "open-window.wav"))
     came = subscriber.received()[before:]
     names = [intent["name"] for intent in came]
-    require(names == ["window.open"], f'"open the driver window" gave {names}; signals: {signals()}')
+    require(names == ["window.open"], f'"open the driver window" gave {names}; metrics: {read("Metrics")}; signals: {signals()}')
     return came[0]
 
 
