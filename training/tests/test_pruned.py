@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from training import losses
 from training.bundle import BUNDLE
@@ -141,7 +142,10 @@ def test_a_network_is_pruned_restored_tuned_and_exported(tmp_path: Path) -> None
 
     bundle = tmp_path / "bundle"
     shutil.copytree(BUNDLE, bundle)
-    run("training.export", "--checkpoint", tmp_path / "run/stage0.pt", "--bundle", bundle)
+    run("training.export", "--checkpoint", tmp_path / "run/stage0.pt", "--bundle", bundle, "--halves")
+    weights = {t.name: numpy_helper.to_array(t) for t in onnx.load(bundle / "am-f32.onnx").graph.initializer}
+    out = weights["out.weight"]
+    assert out.dtype == np.float32 and np.array_equal(out, out.astype(np.float16).astype(np.float32))
     assert (bundle / "am-f32.onnx").stat().st_size < (BUNDLE / "am-f32.onnx").stat().st_size / 2
 
 
