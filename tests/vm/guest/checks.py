@@ -4,9 +4,10 @@ import subprocess
 from pathlib import Path
 
 from lib import (
+    COMMAND,
     HERE,
     LOGS,
-    RECORDINGS,
+    SAID,
     UNIT,
     Subscriber,
     call,
@@ -136,12 +137,12 @@ def transcripts() -> str:
     cockpit = Subscriber("cockpit", "monitor", *watch, "--no-transcripts")
     for subscriber in (scribe, cockpit):
         until("the monitor is connected", subscriber.received)
-    speak(str(RECORDINGS / "open-window.wav"))
+    speak(str(COMMAND))
     finals = [line["text"] for line in scribe.received() if line["signal"] == "FinalTranscript"]
     others = [line for line in cockpit.received() if "Transcript" in line["signal"]]
     for subscriber in (scribe, cockpit):
         subscriber.stop()
-    require(finals == ["open the driver window"], f"the scribe read {finals}")
+    require(finals == [SAID], f"the scribe read {finals}")
     require(not others, f"the cockpit read {others}")
     return "one to the scribe, none to the cockpit"
 

@@ -16,6 +16,9 @@ OBJECT = "/org/vocar/VoiceAssistant1"
 UNIT = "vocard.service"
 # An emulated processor is slow: what takes milliseconds in a vehicle may take seconds here.
 PATIENCE = 60
+# A command by voice, and what it means.
+COMMAND = RECORDINGS / "set-temperature.wav"
+SAID, MEANT = "set the temperature to twenty one degrees", "climate.set_temperature"
 
 
 class Failed(Exception):
@@ -162,10 +165,10 @@ def hears(subscriber: Subscriber) -> dict:
     """One command by voice arrives as an intent: the proof that all of it works. The intent."""
     before = len(subscriber.received())
     with witness() as signals:
-        speak(str(RECORDINGS / "open-window.wav"))
+        speak(str(COMMAND))
     came = subscriber.received()[before:]
     names = [intent["name"] for intent in came]
-    require(names == ["window.open"], f'"open the driver window" gave {names}; metrics: {read("Metrics")}; signals: {signals()}')
+    require(names == [MEANT], f'"{SAID}" gave {names}; metrics: {read("Metrics")}; signals: {signals()}')
     return came[0]
 
 
