@@ -22,7 +22,7 @@ def average(checkpoints: list[dict], shares: list[float]) -> dict:
     if abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"the shares add up to {sum(shares):g}, not to 1")
     first = checkpoints[0]
-    if any(one["config"] != first["config"] for one in checkpoints):
+    if any({**one["config"], "dropout": 0} != {**first["config"], "dropout": 0} for one in checkpoints):
         raise ValueError("the networks differ in shape: their configurations are not the same")
     pairs = list(zip(checkpoints, shares, strict=True))
     weights = {

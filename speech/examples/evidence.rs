@@ -5,7 +5,8 @@
 //!
 //! SENTENCES: what may be said, one sentence a line. MANIFEST: a table with the columns `path` and `text`. Keys: `mode`
 //! (push-to-talk: what is decided first counts, the default; open-mic: every stretch of speech), `precision` (f32,
-//! int8 or mixed; the lightest there is, unless set), `beam`, `max_active`, `background_scale`, `complete_ms`, `may_go_on_ms`, `incomplete_ms`, `lead`.
+//! int8 or mixed; the lightest there is, unless set), `beam`, `max_active`, `background_scale`, `complete_ms`, `may_go_on_ms`, `incomplete_ms`, `lead`,
+//! `pre_roll_ms`.
 //!
 //! Output: a table with a header, one row a decision. `right`: 1 when the best sentence is what was said. `ratio` to
 //! `clarity`: the evidence, as in `vocar_speech::decoder::Evidence`; `waited`: ms from the last word to the decision;
@@ -76,6 +77,7 @@ fn settled(
             ("complete_ms", _) => config.endpoint.complete_ms = value.parse()?,
             ("may_go_on_ms", _) => config.endpoint.may_go_on_ms = value.parse()?,
             ("incomplete_ms", _) => config.endpoint.incomplete_ms = value.parse()?,
+            ("pre_roll_ms", _) => config.pre_roll_ms = value.parse()?,
             ("lead", _) => config.endpoint.lead = value.parse()?,
             _ => return Err(format!("{setting}: no such setting; {USAGE}").into()),
         }

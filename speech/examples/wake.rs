@@ -3,7 +3,7 @@
 //! `cargo run --release -p vocar-speech --example wake -- BUNDLE PHRASES MANIFEST [FLOOR]`
 //!
 //! PHRASES: a text file, one phrase a line. MANIFEST: a table whose first column is `path`. Everything is as in the
-//! vehicle: voice activity opens a stretch, the acoustic network begins anew with the 300 ms before it, the spotter
+//! vehicle: voice activity opens a stretch, the acoustic network begins anew with the second before it, the spotter
 //! hears until voice ends. Output, tab-separated: path, phrase, end (seconds), score (nats): the best of each second, when
 //! it is at least FLOOR (default -40) and every word reaches the word threshold.
 
@@ -15,11 +15,11 @@ use vocar_inference::{AcousticModel, AcousticSession, Bundle};
 use vocar_speech::decoder::Background;
 use vocar_speech::frontend::{FeatureSpec, LogMel};
 use vocar_speech::lexicon::Lexicon;
+use vocar_speech::recogniser::RecogniserConfig;
 use vocar_speech::source::AudioSource;
 use vocar_speech::vad::{FRAME, VadConfig, VadEvent, VoiceActivity};
 use vocar_speech::wake::{PAUSE_AFTER, Spotted, WakeConfig, WakeSpotter, Words};
 
-const PRE_ROLL: usize = 4800;
 /// Scores of one phrase closer than this are one alarm, seconds.
 const APART: f64 = 1.0;
 
@@ -83,6 +83,8 @@ fn read(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
 /// Where the spotter listens: from the pre-roll of each start of voice until its end was noticed.
 fn stretches(samples: &[f32]) -> Result<Vec<Stretch>, Box<dyn Error>> {
     let mut voice = VoiceActivity::new(VadConfig::default())?;
+    // Samples.
+    let before = 16 * RecogniserConfig::default().pre_roll_ms as usize;
     let mut found: Vec<Stretch> = Vec::new();
     let mut gain = 1.0f32;
     let mut heard = 0;
@@ -91,7 +93,7 @@ fn stretches(samples: &[f32]) -> Result<Vec<Stretch>, Box<dyn Error>> {
         let mut start = None;
         voice.push(block, &mut |event| {
             if let VadEvent::SpeechStart { at, .. } = event {
-                start = Some((at as usize).saturating_sub(PRE_ROLL));
+                start = Some((at as usize).saturating_sub(before));
             }
         });
         let before = heard;

@@ -4,8 +4,9 @@
 use crate::echo::{EchoCanceller, EchoConfig, EchoError};
 use crate::zones::ZoneChooser;
 
-/// How much of each microphone is remembered for a speaker who is noticed late: half a second at 16 kHz.
-const REMEMBERED: usize = 8000;
+/// How much of each microphone is remembered for a speaker who is noticed late: a second and a half at 16 kHz, for what the
+/// recogniser hears from before the onset and what passes until the choice is settled.
+const REMEMBERED: usize = 24_000;
 /// After the onset the choice may still change for so many samples: 300 ms, when it is most certain.
 const SETTLING: usize = 4800;
 
@@ -127,7 +128,7 @@ impl Cabin {
         &self.tracks[self.chosen][self.before..]
     }
 
-    /// When another microphone was chosen for the newest piece: what it heard before that, up to half a second.
+    /// When another microphone was chosen for the newest piece: what it heard before that, up to a second and a half.
     pub fn earlier(&self) -> Option<&[f32]> {
         self.turned
             .then(|| &self.tracks[self.chosen][..self.before])

@@ -66,7 +66,8 @@ pub struct RecogniserConfig {
     pub wake: WakeConfig,
     /// Free speech, where it is listened to.
     pub free: FreeConfig,
-    /// Audio before the first voiced sample that is decoded too, milliseconds, at most 2000.
+    /// Audio before the first voiced sample that is decoded too, milliseconds, at most 2000. In noise the detector is sure of a
+    /// voice only after the first words; in quiet the decoder takes what it does not need for silence.
     pub pre_roll_ms: u32,
     /// After push-to-talk or a wake phrase, speech must begin within this, milliseconds.
     pub no_speech_ms: u32,
@@ -80,7 +81,7 @@ impl Default for RecogniserConfig {
             endpoint: EndpointConfig::default(),
             wake: WakeConfig::default(),
             free: FreeConfig::default(),
-            pre_roll_ms: 300,
+            pre_roll_ms: 1000,
             no_speech_ms: 5000,
         }
     }

@@ -174,6 +174,8 @@ impl Bench {
         };
         let config = RecogniserConfig {
             wake,
+            // The scripts begin so long before the voice.
+            pre_roll_ms: 300,
             ..RecogniserConfig::default()
         };
         let recogniser = Recogniser::new(&bundle, model.unwrap(), graph, &lexicon, config).unwrap();
