@@ -59,14 +59,17 @@ struct Written<'a> {
 fn put(to: &Written, model: &ModelProto, before: usize) -> Result<Option<Checked>, Box<dyn Error>> {
     let output = to.output;
     let file = match to.precision {
-        Some(_) if to.alone && !to.input.is_dir() => {
+        _ if to.alone && !to.input.is_dir() => {
             return Err(format!(
                 "{}: --alone makes a bundle of a bundle: give a bundle as input",
                 to.input.display()
             )
             .into());
         }
-        Some(precision) if to.alone => bundle::derive(to.input, output, precision, model)?,
+        _ if to.alone => {
+            let precision = to.precision.unwrap_or(Precision::F32);
+            bundle::derive(to.input, output, precision, model)?
+        }
         Some(precision) if output.is_dir() => bundle::add(output, precision, model)?,
         None if to.input.is_dir() && output.extension().is_none_or(|kind| kind != "onnx") => {
             bundle::derive(to.input, output, Precision::F32, model)?

@@ -69,7 +69,7 @@ impl Arguments {
             input: &self.input,
             output: &self.output,
             precision: None,
-            alone: true,
+            alone: false,
         };
         put(&to, &model, before)?;
         Ok(())
