@@ -210,6 +210,23 @@ fn a_radio_that_talks_on_cannot_hold_up_an_utterance() {
     );
 }
 
+/// What is said to others goes through the small network; the large one hears little of it, and the search nothing.
+#[test]
+fn talk_without_the_wake_phrase_hardly_reaches_the_large_network() {
+    let Some(mut pipeline) = pipeline("what the large network hears of talk") else {
+        return;
+    };
+    let events = session(&mut pipeline, 1, ListenMode::Wake, &radio(180));
+    assert_eq!(wakes(&events), 0, "{events:?}");
+    let work = pipeline.ears().unwrap().work();
+    println!("rows of the small network, of the large one, of the search: {work:?}");
+    // 30 ms a row.
+    assert!(work.scouted > 5000, "{work:?}");
+    assert!(work.spotted * 10 < work.scouted, "{work:?}");
+    assert!(work.steps * 8 < work.scouted / 8, "{work:?}");
+    assert_eq!(work.searched, 0, "{work:?}");
+}
+
 #[test]
 fn a_command_in_one_breath_with_the_wake_phrase_counts() {
     let Some(mut pipeline) = pipeline("the wake phrase") else {
@@ -247,6 +264,22 @@ fn the_wake_phrase_is_good_for_one_command() {
     let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
     assert_eq!(wakes(&events), 1, "{events:?}");
     assert_eq!(intents(&events), ["climate.set_temperature"], "{events:?}");
+}
+
+/// Behind talk that only the small network hears, in one stretch of voice with it.
+#[test]
+fn a_wake_phrase_after_long_talk_is_heard() {
+    let Some(mut pipeline) = pipeline("a wake phrase after talk") else {
+        return;
+    };
+    let command = [recording("sessions/wake-radio.opus"), silence(1.0)].concat();
+    let sound = [radio(12), silence(0.2), command].concat();
+    let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
+    assert_eq!(wakes(&events), 1, "{events:?}");
+    assert_eq!(intents(&events).len(), 1, "{events:?}");
+    let work = pipeline.ears().unwrap().work();
+    // 12 s of talk are 400 rows: the large network heard the last of them at most.
+    assert!(work.scouted > 400 && work.spotted < 220, "{work:?}");
 }
 
 #[test]
