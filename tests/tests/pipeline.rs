@@ -210,23 +210,6 @@ fn a_radio_that_talks_on_cannot_hold_up_an_utterance() {
     );
 }
 
-/// What is said to others goes through the small network; the large one hears little of it, and the search nothing.
-#[test]
-fn talk_without_the_wake_phrase_hardly_reaches_the_large_network() {
-    let Some(mut pipeline) = pipeline("what the large network hears of talk") else {
-        return;
-    };
-    let events = session(&mut pipeline, 1, ListenMode::Wake, &radio(180));
-    assert_eq!(wakes(&events), 0, "{events:?}");
-    let work = pipeline.ears().unwrap().work();
-    println!("rows of the small network, of the large one, of the search: {work:?}");
-    // 30 ms a row.
-    assert!(work.scouted > 5000, "{work:?}");
-    assert!(work.spotted * 10 < work.scouted, "{work:?}");
-    assert!(work.steps * 8 < work.scouted / 8, "{work:?}");
-    assert_eq!(work.searched, 0, "{work:?}");
-}
-
 #[test]
 fn a_command_in_one_breath_with_the_wake_phrase_counts() {
     let Some(mut pipeline) = pipeline("the wake phrase") else {
