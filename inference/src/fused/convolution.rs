@@ -4,7 +4,7 @@ use tract_onnx::pb::{AttributeProto, NodeProto, tensor_proto::DataType};
 
 use super::graph::{Constants, Net, attribute, integer, integers, new_node, required};
 use super::operator::{Operator, Past, Workspace};
-use crate::gemm::{Activation, Epilogue, FloatWeights, Left, Tier, multiply_float};
+use crate::gemm::{Activation, Epilogue, FloatWeights, Left, Tier, multiply_float, part};
 
 pub(super) const KIND: &str = "VocarConvolutions";
 
@@ -160,6 +160,7 @@ struct Layer {
     strides: [usize; 2],
     /// Rows by place in the kernel, then by channel.
     weights: FloatWeights,
+    /// Of each channel, for so many positions of a row as [`Layer::together`] says.
     bias: Vec<f32>,
     activation: Activation,
     output: Map,
@@ -203,20 +204,33 @@ impl Layer {
                 rows.extend((0..outputs).map(of));
             }
         }
+        let output = Map {
+            height: (padded.height - high) / down + 1,
+            width: (padded.width - wide) / along + 1,
+            channels: outputs,
+        };
+        let weights = FloatWeights::new(&rows, high * wide * inputs, outputs);
+        let together = Layer::together(&weights, output);
         Ok(Layer {
             padded,
             border: [top, left],
             kernel: [high, wide],
             strides: [down, along],
-            weights: FloatWeights::new(&rows, high * wide * inputs, outputs),
-            bias: constants.floats(node, weight + 1)?,
+            weights,
+            bias: constants.floats(node, weight + 1)?.repeat(together),
             activation: [Activation::None, Activation::Relu, Activation::Silu][code % 3],
-            output: Map {
-                height: (padded.height - high) / down + 1,
-                width: (padded.width - wide) / along + 1,
-                channels: outputs,
-            },
+            output,
         })
+    }
+
+    /// How many positions of a row of the output lie behind each other without a gap, so that bias and activation can go over
+    /// them at once: whole panels leave none, and a position alone is often just two vectors long.
+    fn together(weights: &FloatWeights, output: Map) -> usize {
+        if weights.padded_outputs() == output.channels {
+            output.width
+        } else {
+            1
+        }
     }
 
     /// Where row `row` of the input starts within the borders.
@@ -225,6 +239,18 @@ impl Layer {
             width, channels, ..
         } = self.padded;
         ((row + self.border[0]) * width + self.border[1]) * channels
+    }
+
+    /// Writes the zeros around an input of so many rows and columns, which are written between them.
+    fn clear_borders(&self, [height, width]: [usize; 2], map: &mut [f32]) {
+        let length = width * self.padded.channels;
+        let mut from = 0;
+        for row in 0..height {
+            let start = self.start(row);
+            map[from..start].fill(0.0);
+            from = start + length;
+        }
+        map[from..].fill(0.0);
     }
 
     /// Row `row` of the output, from the padded input.
@@ -244,7 +270,7 @@ impl Layer {
             activation: self.activation,
             residual: None,
         };
-        epilogue.apply_float(tier, self.output.channels, sums, out);
+        epilogue.apply_float(tier, self.bias.len(), sums, out);
     }
 }
 
@@ -285,8 +311,8 @@ impl Operator for Convolutions {
         let Some(first) = self.layers.first() else {
             return;
         };
-        map.clear();
         map.resize(first.padded.size(), 0.0);
+        first.clear_borders([self.input[1], width], map);
         for (number, frame) in inputs[0].chunks_exact(width).enumerate() {
             map[first.start(number)..][..width].copy_from_slice(frame);
         }
@@ -295,11 +321,13 @@ impl Operator for Convolutions {
                 self.layers.get(number + 1),
                 layer.output.width * layer.output.channels,
             );
-            next.clear();
             next.resize(
                 after.map_or(layer.output.size(), |after| after.padded.size()),
                 0.0,
             );
+            if let Some(after) = after {
+                after.clear_borders([layer.output.height, layer.output.width], next);
+            }
             for row in 0..layer.output.height {
                 let start = after.map_or(row * size, |after| after.start(row));
                 layer.convolve(*tier, map, row, sums, &mut next[start..start + size]);
@@ -307,16 +335,52 @@ impl Operator for Convolutions {
             std::mem::swap(map, next);
         }
         let channels = self.layers.last().map_or(1, |layer| layer.output.channels);
-        for (out, row) in out
-            .chunks_exact_mut(self.rows[2])
-            .zip(map.chunks(self.rows[2]))
-        {
-            let along = self.rows[2] / channels;
-            for (place, position) in row.chunks_exact(channels).enumerate() {
-                for (channel, value) in position.iter().enumerate() {
-                    out[channel * along + place] = *value;
-                }
+        let rows = out.chunks_exact_mut(self.rows[2]);
+        for (out, row) in rows.zip(map.chunks_exact(self.rows[2])) {
+            by_channel(row, channels, out);
+        }
+    }
+}
+
+/// Positions `[positions][channels]` as `[channels][positions]`, in squares where both are whole multiples of one.
+fn by_channel(row: &[f32], channels: usize, out: &mut [f32]) {
+    const SIDE: usize = 4;
+    let along = row.len() / channels;
+    if !(along.is_multiple_of(SIDE) && channels.is_multiple_of(SIDE)) {
+        for (place, position) in row.chunks_exact(channels).enumerate() {
+            for (channel, value) in position.iter().enumerate() {
+                out[channel * along + place] = *value;
             }
+        }
+        return;
+    }
+    for channel in (0..channels).step_by(SIDE) {
+        for place in (0..along).step_by(SIDE) {
+            let square: [&[f32; SIDE]; SIDE] =
+                std::array::from_fn(|n| part(row, (place + n) * channels + channel));
+            for n in 0..SIDE {
+                let target = &mut out[(channel + n) * along + place..][..SIDE];
+                target.copy_from_slice(&square.map(|position| position[n]));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_laid_out_channel_by_channel() {
+        for (channels, along) in [(1, 1), (3, 4), (4, 6), (4, 4), (8, 20), (32, 20)] {
+            let row: Vec<f32> = (0..channels * along).map(|n| n as f32).collect();
+            let mut found = vec![-1.0; row.len()];
+            by_channel(&row, channels, &mut found);
+            let wanted = (0..channels).flat_map(|channel| row[channel..].iter().step_by(channels));
+            assert!(
+                found.iter().eq(wanted),
+                "{channels} channels, {along} along"
+            );
         }
     }
 }

@@ -152,10 +152,7 @@ impl Operator for Depthwise {
         window.clear();
         window.extend_from_slice(&past.values);
         window.extend_from_slice(inputs[0]);
-        for (frame, out) in out.chunks_exact_mut(self.channels).enumerate() {
-            let window = &window[frame * self.channels..][..self.weights.len()];
-            vector::depthwise(work.tier, window, &self.weights, &self.bias, true, out);
-        }
+        vector::depthwise(work.tier, window, &self.weights, &self.bias, true, out);
         let newest = window.len() - past.values.len();
         past.values.copy_from_slice(&window[newest..]);
     }

@@ -1,7 +1,7 @@
 //! Arithmetic over rows of floats. Sums run in eight lanes that are added at the end, so that every processor rounds
 //! alike; on x86-64 the same code is compiled for AVX2 and AVX-512, too.
 
-use crate::gemm::{Source, Tier, exp, fill, map, part, sigmoid};
+use crate::gemm::{Source, Tier, each, exp, fill, map, part, sigmoid};
 
 const LANES: usize = 8;
 
@@ -144,14 +144,29 @@ for_every_tier! {
 }
 
 for_every_tier! {
-    /// Depthwise convolution of one frame: `taps` rows of `window` and of `weights`, a channel each column, then `bias`
-    /// and, if wanted, SiLU.
+    /// Depthwise convolution of the frames of `out`: of each, `taps` rows of `window` from its own on with those of `weights`, a
+    /// channel each column, then `bias` and, if wanted, SiLU.
     depthwise(window: &[f32], weights: &[f32], bias: &[f32], silu: bool, out: &mut [f32]) {
-        let sums = Depthwise { window, weights, bias };
-        fill(out, &sums);
-        if silu {
-            map(out, |value| value * sigmoid(value));
+        let width = bias.len();
+        for (frame, out) in out.chunks_exact_mut(width).enumerate() {
+            let window = &window[frame * width..][..weights.len()];
+            let sums = Depthwise { window, weights, bias };
+            if silu {
+                fill(out, &Activated(sums));
+            } else {
+                fill(out, &sums);
+            }
         }
+    }
+}
+
+/// SiLU of what a source has.
+struct Activated<S>(S);
+
+impl<S: Source> Source for Activated<S> {
+    #[inline(always)]
+    fn values<const N: usize>(&self, at: usize) -> [f32; N] {
+        each(self.0.values(at), |value| value * sigmoid(value))
     }
 }
 
@@ -167,12 +182,9 @@ impl Source for Depthwise<'_> {
     fn values<const N: usize>(&self, at: usize) -> [f32; N] {
         let width = self.bias.len();
         let mut totals: [f32; N] = *part(self.bias, at);
-        let taps = self
-            .window
-            .chunks_exact(width)
-            .zip(self.weights.chunks_exact(width));
-        for (row, weights) in taps {
-            let (row, weights): (&[f32; N], &[f32; N]) = (part(row, at), part(weights, at));
+        let rows = self.window[at..].chunks(width);
+        for (row, weights) in rows.zip(self.weights[at..].chunks(width)) {
+            let (row, weights): (&[f32; N], &[f32; N]) = (part(row, 0), part(weights, 0));
             for ((total, value), weight) in totals.iter_mut().zip(row).zip(weights) {
                 *total += value * weight;
             }

@@ -4,11 +4,13 @@
 //! instruction (every tier but the portable one of x86-64) it does so, with one rounding instead of two: the last bits
 //! differ there from the portable tier, and are the same on all others.
 
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 use super::strips::with_rows;
 use super::tier::Tier;
 
 /// Columns that are summed at once.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Weights of a layer `[inputs, outputs]` in floats, packed for the kernels.
 #[derive(Debug, Clone)]
@@ -121,6 +123,21 @@ pub struct Right<'a> {
     pub first: usize,
 }
 
+/// The right side as the kernels take it: by panel of sixteen columns, then by term.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Panels<'a> {
+    /// Sixteen columns of a term each, from those of the first panel's first term on.
+    pub values: &'a [[f32; LANES]],
+    /// From a term to the next.
+    pub apart: usize,
+    /// From a panel to the next.
+    pub across: usize,
+    /// How many there are.
+    pub count: usize,
+    /// The column of the output that the first of them begins with.
+    pub first: usize,
+}
+
 /// The product with constant weights, row-major `[rows][padded outputs]`, overwritten.
 ///
 /// # Panics
@@ -128,16 +145,14 @@ pub struct Right<'a> {
 pub fn multiply_float(tier: Tier, left: Left, weights: &FloatWeights, out: &mut [f32]) {
     assert_eq!(left.terms(), weights.inputs, "inputs of rows and weights");
     let width = weights.padded_outputs();
-    let panels = weights.panels.chunks_exact(weights.inputs.max(1));
-    for (number, panel) in panels.enumerate() {
-        let right = Right {
-            values: panel.as_flattened(),
-            stride: LANES,
-            columns: LANES,
-            first: number * LANES,
-        };
-        run(tier, left, right, out, width);
-    }
+    let right = Panels {
+        values: &weights.panels,
+        apart: 1,
+        across: weights.inputs,
+        count: width / LANES,
+        first: 0,
+    };
+    run(tier, left, right, out, width);
 }
 
 /// The product of two matrices, written to some columns of an output that is row-major `[rows][width]`.
@@ -151,14 +166,22 @@ pub fn product(tier: Tier, left: Left, right: Right, out: &mut [f32], width: usi
         right.columns,
         right.stride
     );
+    let (values, _) = right.values.as_chunks();
+    let right = Panels {
+        values,
+        apart: right.stride / LANES,
+        across: 1,
+        count: right.columns / LANES,
+        first: right.first,
+    };
     run(tier, left, right, out, width);
 }
 
-fn run(tier: Tier, left: Left, right: Right, out: &mut [f32], width: usize) {
+fn run(tier: Tier, left: Left, right: Panels, out: &mut [f32], width: usize) {
     match tier {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the tier is there only when the processor has AVX512F, and with it AVX2 and FMA.
-        Tier::Avx512Vnni => unsafe { avx512(left, right, out, width) },
+        // SAFETY: the tier is there only when the processor has AVX512F.
+        Tier::Avx512Vnni => unsafe { avx512::multiply(left, right, out, width) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: these tiers are there only when the processor has AVX2 and FMA.
         Tier::Avx2 | Tier::AvxVnni => unsafe { avx2(left, right, out, width) },
@@ -167,117 +190,100 @@ fn run(tier: Tier, left: Left, right: Right, out: &mut [f32], width: usize) {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-fn avx512(left: Left, right: Right, out: &mut [f32], width: usize) {
-    strips(out.len() / width, 12, |count, row| {
-        with_rows!(count, avx512_strip(left, right, row, out, width), 1, 2, 3, 4, 7, 8, 9, 10, 11; 12);
-    });
+#[target_feature(enable = "avx2,fma")]
+fn avx2(left: Left, right: Panels, out: &mut [f32], width: usize) {
+    for panel in 0..right.count {
+        strips(out.len() / width, 4, |count, row| {
+            with_rows!(count, avx2_strip(left, right, [row, panel], out, width), 1, 2, 3; 4);
+        });
+    }
 }
 
 /// R rows, in a function of its own: where all of them are in one, the compiler does not keep the sums of some in registers.
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-fn avx512_strip<const R: usize>(
+#[target_feature(enable = "avx2,fma")]
+fn avx2_strip<const R: usize>(
     left: Left,
-    right: Right,
-    row: usize,
+    right: Panels,
+    at: [usize; 2],
     out: &mut [f32],
     width: usize,
 ) {
-    strip::<R, true>(left, right, row, out, width);
+    strip::<R, true>(left, right, at, out, width);
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2(left: Left, right: Right, out: &mut [f32], width: usize) {
-    strips(out.len() / width, 4, |count, row| {
-        with_rows!(count, avx2_strip(left, right, row, out, width), 1, 2, 3; 4);
-    });
-}
-
-#[cfg(target_arch = "x86_64")]
-#[inline(never)]
-#[target_feature(enable = "avx2,fma")]
-fn avx2_strip<const R: usize>(left: Left, right: Right, row: usize, out: &mut [f32], width: usize) {
-    strip::<R, true>(left, right, row, out, width);
-}
-
-fn plain(left: Left, right: Right, out: &mut [f32], width: usize) {
-    let rows = out.len() / width;
-    if cfg!(target_arch = "aarch64") {
-        strips(rows, 4, |count, row| {
-            with_rows!(count, plain_strip(left, right, row, out, width), 1, 2, 3; 4);
-        });
-    } else {
-        strips(rows, 2, |count, row| {
-            with_rows!(count, plain_strip(left, right, row, out, width), 1; 2);
-        });
+fn plain(left: Left, right: Panels, out: &mut [f32], width: usize) {
+    for panel in 0..right.count {
+        let rows = out.len() / width;
+        if cfg!(target_arch = "aarch64") {
+            strips(rows, 4, |count, row| {
+                with_rows!(count, plain_strip(left, right, [row, panel], out, width), 1, 2, 3; 4);
+            });
+        } else {
+            strips(rows, 2, |count, row| {
+                with_rows!(count, plain_strip(left, right, [row, panel], out, width), 1; 2);
+            });
+        }
     }
 }
 
 #[inline(never)]
 fn plain_strip<const R: usize>(
     left: Left,
-    right: Right,
-    row: usize,
+    right: Panels,
+    at: [usize; 2],
     out: &mut [f32],
     width: usize,
 ) {
     const FUSED: bool = cfg!(target_arch = "aarch64");
-    strip::<R, FUSED>(left, right, row, out, width);
+    strip::<R, FUSED>(left, right, at, out, width);
 }
 
-/// Calls a kernel with the number of rows that it is to take, up to so many, and the first of them.
+/// Calls a kernel with the number of rows that it is to take, up to so many and as even as can be, and the first of them.
 #[inline(always)]
-fn strips(rows: usize, most: usize, mut kernel: impl FnMut(usize, usize)) {
+pub(super) fn strips(rows: usize, most: usize, mut kernel: impl FnMut(usize, usize)) {
     let mut row = 0;
     while row < rows {
-        // The compiler keeps the sums of five or six rows in memory; four and what is left are faster.
-        let count = match (rows - row).min(most) {
-            5 | 6 => 4,
-            count => count,
-        };
+        let left = rows - row;
+        let count = left.div_ceil(left.div_ceil(most));
         kernel(count, row);
         row += count;
     }
 }
 
-/// R rows from `row` on.
+/// R rows and a panel; `at` says the first of the rows, and which panel.
 #[inline(always)]
 fn strip<const R: usize, const FUSED: bool>(
     left: Left,
-    right: Right,
-    row: usize,
+    right: Panels,
+    [row, panel]: [usize; 2],
     out: &mut [f32],
     width: usize,
 ) {
-    let (terms, _) = right.values.as_chunks::<LANES>();
-    let (apart, columns) = (right.stride / LANES, right.columns / LANES);
-    for column in 0..columns {
-        let mut totals = [[0.0f32; LANES]; R];
-        let mut at = column;
-        for segment in 0..left.segments {
-            let rows: [&[f32]; R] = std::array::from_fn(|n| {
-                &left.values[(row + n) * left.stride + segment * left.apart..][..left.inner]
-            });
-            for k in 0..left.inner {
-                let term = &terms[at];
-                at += apart;
-                for (total, row) in totals.iter_mut().zip(&rows) {
-                    for (lane, value) in total.iter_mut().zip(term) {
-                        *lane = if FUSED {
-                            row[k].mul_add(*value, *lane)
-                        } else {
-                            *lane + row[k] * value
-                        };
-                    }
+    let mut totals = [[0.0f32; LANES]; R];
+    let mut at = panel * right.across;
+    for segment in 0..left.segments {
+        let rows: [&[f32]; R] = std::array::from_fn(|n| {
+            &left.values[(row + n) * left.stride + segment * left.apart..][..left.inner]
+        });
+        for k in 0..left.inner {
+            let term = &right.values[at];
+            at += right.apart;
+            for (total, row) in totals.iter_mut().zip(&rows) {
+                for (lane, value) in total.iter_mut().zip(term) {
+                    *lane = if FUSED {
+                        row[k].mul_add(*value, *lane)
+                    } else {
+                        *lane + row[k] * value
+                    };
                 }
             }
         }
-        for (n, total) in totals.iter().enumerate() {
-            out[(row + n) * width + right.first + column * LANES..][..LANES].copy_from_slice(total);
-        }
+    }
+    for (n, total) in totals.iter().enumerate() {
+        let start = (row + n) * width + right.first + panel * LANES;
+        out[start..start + LANES].copy_from_slice(total);
     }
 }
 
@@ -342,7 +348,13 @@ mod tests {
 
     #[test]
     fn rows_of_several_runs_inside_a_larger_array() {
-        let (rows, segments, inner, apart, stride, width) = (11, 3, 5, 40, 2, 16);
+        for (rows, width) in [(11, 16), (11, 48), (3, 80)] {
+            several_runs(rows, width);
+        }
+    }
+
+    fn several_runs(rows: usize, width: usize) {
+        let (segments, inner, apart, stride) = (3, 5, 40, 2);
         let values = wave(rows * stride + segments * apart, 0.7);
         let right = wave(segments * inner * (width + 16), 0.3);
         let left = Left {

@@ -1,5 +1,6 @@
 //! Loops over floats in arrays of a fixed length, which become whole vectors. A loop over a slice would be unrolled to several
-//! vectors at a time, and rows as short as ours would then fall to its scalar rest.
+//! vectors at a time, and rows as short as ours would then fall to its scalar rest; over sixteen of our arrays it would gather
+//! and scatter value by value. [`opaque`] keeps the compiler from both.
 
 /// Sixteen values: a vector of AVX-512, two of AVX2.
 const WIDE: usize = 16;
@@ -12,13 +13,30 @@ pub(crate) trait Source {
     fn values<const N: usize>(&self, at: usize) -> [f32; N];
 }
 
+/// The same number, which the compiler cannot know. It costs nothing, where `std::hint::black_box` would have all that is in
+/// memory read again.
+#[inline(always)]
+fn opaque(number: usize) -> usize {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut number = number;
+        // SAFETY: there is no instruction in it.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags));
+        }
+        return number;
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    number
+}
+
 /// Writes the values of a source, the first of which is number nought.
 #[inline(always)]
 pub(crate) fn fill(out: &mut [f32], source: &impl Source) {
     let (wide, rest) = out.as_chunks_mut::<WIDE>();
     let mut at = 0;
     for out in wide {
-        *out = source.values(at);
+        *out = source.values(opaque(at));
         at += WIDE;
     }
     let (narrow, rest) = rest.as_chunks_mut::<NARROW>();

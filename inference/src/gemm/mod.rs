@@ -8,6 +8,8 @@
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod epilogue;
 mod float;
 mod int4;
