@@ -68,16 +68,16 @@ impl Default for WakeConfig {
     fn default() -> Self {
         WakeConfig {
             phrases: Vec::new(),
-            threshold: 7.9,
-            threshold_per_phone: -2.1,
+            threshold: 2.4,
+            threshold_per_phone: -2.5,
             word_threshold: -0.5,
-            fit_weight: 4.0,
-            pause_weight: 3.0,
+            fit_weight: 10.0,
+            pause_weight: 1.5,
             pause_after_weight: 2.0,
             word_weight: 0.6,
             word_limit: 20.0,
             background_scale: 1.0,
-            scout_lenience: 20.0,
+            scout_lenience: 25.0,
         }
     }
 }

@@ -23,51 +23,18 @@ import noises
 import noisy
 import numpy as np
 import soundfile
-from manifests import DEV, TEST, words
+from aligned import ALIGNED, Aligner
+from manifests import DEV, TEST
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
-from training import evaluate, viterbi  # noqa: E402
 from training.bundle import BUNDLE  # noqa: E402
-from training.features import LogMel  # noqa: E402
-from training.model import SUBSAMPLING  # noqa: E402
-from training.prepare import load_lexicon  # noqa: E402
-from training.units import SIL  # noqa: E402
 
 LEVELS = (20, 10, 5, 0)
 KINDS = ("road", "cabin", "recorded")
 FRAME = 256
 PAUSE = noises.RATE
-ALIGNED = 480
-
-
-class Aligner:
-    """Says of every 30 ms of a clean recording whether it is speech."""
-
-    def __init__(self, bundle):
-        import torch
-
-        self.tensor = torch.from_numpy
-        self.run, self.chunk, self.delay = evaluate.of_bundle(bundle, "am-f32.onnx")
-        _, self.lexicon = load_lexicon(bundle)
-        self.log_mel = LogMel()
-
-    def speech(self, samples, text):
-        """A Boolean for every 480 samples, or None where no path fits."""
-        features = self.log_mel(self.tensor(samples.astype(np.float32))[None])[0].numpy()
-        frames = len(features) // SUBSAMPLING
-        wanted = -(-(frames + self.delay) * SUBSAMPLING // self.chunk) * self.chunk
-        features = np.pad(features, ((0, max(0, wanted - len(features))), (0, 0)), mode="edge")[:wanted]
-        columns = self.run(features)[self.delay : self.delay + frames]
-        spoken = [self.lexicon.pronunciations(word) for word in words(text)]
-        path = viterbi.align(columns, viterbi.transcript_graph(spoken))
-        if path is None:
-            return None
-        labels = np.zeros(-(-len(samples) // ALIGNED), bool)
-        for unit, begin, length in path:
-            labels[begin : begin + length] = unit != SIL
-        return labels
 
 
 def noise_like(kind, length, recorded, rng):

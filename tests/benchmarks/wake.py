@@ -13,21 +13,24 @@ word ("computers"), is no negative for it, though "computed" and "computing" are
 example `wake` hears it: through voice activity, network and spotter. One alarm a second at most; a positive is missed
 when its best score stays below the threshold.
 
-dev: chooses thresholds. Words of five to nine phones in the transcripts of Common Voice and speechocean762 (dev) are
-taken for phrases; negatives are all recordings of the dev splits without the word or one that differs from it in one
-phone. Prints the threshold by the number of phones at 0.1 false alarm an hour and the line through them, which is what
-`WakeConfig` holds; nothing of `wakewords-eval` is touched.
+dev: chooses thresholds. 300 words of five to nine phones, by a seeded draw, in the transcripts of Common Voice and speechocean762
+(dev) are taken for phrases; recordings are those of the dev splits, in which they are said in running speech, and every third of
+their words cut out, said alone (`cut_words.py`). Negatives of a phrase are the recordings without the word or one that differs
+from it in one phone. Prints the threshold by the number of phones at 0.1 false alarm an hour, the line through them, which is
+what `WakeConfig` holds, and the share missed of both kinds; nothing of `wakewords-eval` is touched.
 """
 
 import argparse
 import collections
 import json
+import random
 import subprocess
 import sys
 import tarfile
 import zlib
 from pathlib import Path
 
+import cut_words
 import noises
 import noisy
 import numpy as np
@@ -42,7 +45,9 @@ PHRASES = ("athena", "amelia", "computer")
 RATE_WANTED = 0.1
 FLOOR = -40.0
 #: No threshold is as low; what stays below need not be weighed against other words.
-FLOOR_DEV = -25.0
+FLOOR_DEV = -50.0
+#: Phrases of the development recordings, and one in how many of their words is said alone.
+DRAWN, EVERY = 300, 3
 
 
 def unpack(speech, folder, name):
@@ -107,14 +112,17 @@ def material(speech, work):
 
 
 def development(speech, work):
-    """The same of the dev splits."""
+    """The same of the dev splits: whole recordings, and words said alone."""
     base = work / "eval"
     if not (base / "not-commands-dev.tsv").exists():
         subprocess.run([sys.executable, HERE / "manifests.py", speech, base], check=True)
+    running = []
     for line in (speech / "manifest.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         row = line.split("\t")
         if row[2] == "dev":
-            yield base / f"{row[1]}-dev" / f"{row[0]}.opus", words(row[6])
+            running.append((base / f"{row[1]}-dev" / f"{row[0]}.opus", words(row[6])))
+    alone = [(Path(path), [word]) for path, word in cut_words.lay_out(speech, work)[::EVERY]]
+    return running, alone
 
 
 def alarms(phrases, rows, work, bundle, floor=FLOOR):
@@ -214,35 +222,41 @@ def choose(speech, work, bundle):
     from training.prepare import load_lexicon
 
     _, lexicon = load_lexicon(bundle)
-    rows = list(development(speech, work))
+    running, alone = development(speech, work)
+    rows, kinds = [*running, *alone], {"in running speech": running, "alone": alone}
     hours = sum(soundfile.info(path).duration for path, _ in rows) / 3600
     ways = {word: lexicon.pronunciations(word) for word in {w for _, text in rows for w in text}}
     length = {word: min(map(len, said)) for word, said in ways.items()}
-    phrases = sorted(word for word, said in ways.items() if length[word] >= 5 and max(map(len, said)) <= 9)
+    fit = sorted(word for word, said in ways.items() if length[word] >= 5 and max(map(len, said)) <= 9)
+    phrases = sorted(random.Random(5).sample(fit, min(DRAWN, len(fit))))
     phones = {path: [p for word in text for p in ways[word][0]] for path, text in rows}
     found = alarms(phrases, rows, work, bundle, FLOOR_DEV)
-    positives, negatives = collections.defaultdict(list), collections.defaultdict(list)
+
+    def best(phrase, path):
+        return max((s for s, _ in found[phrase][str(path)]), default=FLOOR_DEV)
+
+    negatives, thresholds = collections.defaultdict(list), {}
     for phrase in phrases:
         for path, text in rows:
             heard = [s for s, _ in found[phrase][str(path)]]
-            if phrase in text:
-                positives[length[phrase]].append(max(heard, default=FLOOR_DEV))
-            elif heard and min(near(said, phones[path]) for said in ways[phrase]) > 1:
+            if heard and not holds(text, phrase) and min(near(said, phones[path]) for said in ways[phrase]) > 1:
                 negatives[length[phrase]] += heard
-    lengths, thresholds, weights = [], [], []
-    for count in sorted(positives):
-        own = sum(length[phrase] == count for phrase in phrases)
-        threshold, missed = missed_at(np.array(positives[count]), np.array(negatives[count]), hours * own, RATE_WANTED)
+    for count in sorted({length[phrase] for phrase in phrases}):
+        own = [phrase for phrase in phrases if length[phrase] == count]
+        thresholds[count], _ = missed_at(np.zeros(1), np.array(negatives[count]), hours * len(own), RATE_WANTED)
+        said = [best(phrase, path) for phrase in own for path, text in rows if phrase in text]
+        missed = np.mean(np.array(said) <= thresholds[count])
         print(
-            f"{count} phones: {own} phrases, threshold {threshold:.2f}, missed {missed:.1%} of {len(positives[count])}"
+            f"{count} phones: {len(own)} phrases, threshold {thresholds[count]:.2f}, missed {missed:.1%} of {len(said)}"
         )
-        lengths.append(count)
-        thresholds.append(threshold)
-        weights.append(own**0.5)
-    slope, offset = np.polyfit(lengths, thresholds, 1, w=weights)
-    print(
-        f"threshold: {offset:.2f}, threshold_per_phone: {slope:.2f}  ({hours:.2f} hours for each of {len(phrases)} phrases)"
-    )
+    for kind, own in kinds.items():
+        said = [(best(p, path), thresholds[length[p]]) for p in phrases for path, text in own if p in text]
+        print(f"{kind}: missed {np.mean([score <= least for score, least in said]):.1%} of {len(said)}")
+    counts = sorted(thresholds)
+    weights = [sum(length[phrase] == count for phrase in phrases) ** 0.5 for count in counts]
+    slope, offset = np.polyfit(counts, [thresholds[count] for count in counts], 1, w=weights)
+    line = f"threshold: {offset:.2f}, threshold_per_phone: {slope:.2f}"
+    print(f"{line}  ({hours:.2f} hours for each of {len(phrases)} phrases)")
 
 
 def main():

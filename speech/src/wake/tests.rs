@@ -9,7 +9,7 @@ fn spotter(lexicon: &Lexicon, change: impl FnOnce(&mut WakeConfig)) -> WakeSpott
     let mut config = WakeConfig {
         phrases: vec!["hey vocar".into(), "computer".into()],
         background_scale: 0.25,
-        threshold: -10.0,
+        threshold: -15.0,
         threshold_per_phone: 0.0,
         ..WakeConfig::default()
     };

@@ -1,0 +1,84 @@
+"""Where the words of a recording are: its transcript aligned by the float network of the bundle."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from manifests import words
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from training import evaluate, viterbi
+from training.features import LogMel
+from training.model import SUBSAMPLING
+from training.prepare import load_lexicon
+from training.units import SIL
+
+#: Samples (16 kHz) of a frame of the alignment.
+ALIGNED = 480
+
+
+class Aligner:
+    """Aligns clean recordings with their transcripts."""
+
+    def __init__(self, bundle):
+        import torch
+
+        self.tensor = torch.from_numpy
+        self.run, self.chunk, self.delay = evaluate.of_bundle(bundle, "am-f32.onnx")
+        _, self.lexicon = load_lexicon(bundle)
+        self.log_mel = LogMel()
+
+    def path(self, samples, text):
+        """Units as (unit, first frame, frames), or None where no path fits."""
+        features = self.log_mel(self.tensor(samples.astype(np.float32))[None])[0].numpy()
+        frames = len(features) // SUBSAMPLING
+        wanted = -(-(frames + self.delay) * SUBSAMPLING // self.chunk) * self.chunk
+        features = np.pad(features, ((0, max(0, wanted - len(features))), (0, 0)), mode="edge")[:wanted]
+        columns = self.run(features)[self.delay : self.delay + frames]
+        return viterbi.align(columns, viterbi.transcript_graph(self.spoken(text)))
+
+    def spoken(self, text):
+        """Pronunciations of each word."""
+        return [self.lexicon.pronunciations(word) for word in words(text)]
+
+    def speech(self, samples, text):
+        """A Boolean for every 480 samples, or None where no path fits."""
+        path = self.path(samples, text)
+        if path is None:
+            return None
+        labels = np.zeros(-(-len(samples) // ALIGNED), bool)
+        for unit, begin, length in path:
+            labels[begin : begin + length] = unit != SIL
+        return labels
+
+    def words(self, samples, text):
+        """Words as (word, first sample, end), and the longest silence as (first sample, end); None where no path fits or
+        there is no silence."""
+        path = self.path(samples, text)
+        if path is None:
+            return None
+        silences = [(begin, length) for unit, begin, length in path if unit == SIL]
+        said = [segment for segment in path if segment[0] != SIL]
+        parted = part([unit for unit, _, _ in said], self.spoken(text))
+        if parted is None or not silences:
+            return None
+        begin, length = max(silences, key=lambda silence: silence[1])
+        found = [
+            (word, said[first][1] * ALIGNED, (said[end - 1][1] + said[end - 1][2]) * ALIGNED)
+            for word, (first, end) in zip(words(text), parted, strict=True)
+        ]
+        return found, (begin * ALIGNED, (begin + length) * ALIGNED)
+
+
+def part(units, spoken):
+    """Parts a row of units into words, each said in one of its ways: (first, end) of each word, None if it cannot be done."""
+    ways = {0: []}
+    for pronunciations in spoken:
+        longer = {}
+        for at, parted in ways.items():
+            for said in pronunciations:
+                end = at + len(said)
+                if tuple(units[at:end]) == tuple(said):
+                    longer.setdefault(end, [*parted, (at, end)])
+        ways = longer
+    return ways.get(len(units))
