@@ -14,7 +14,8 @@ format() { cargo fmt --all --check; }
 # One profile everywhere, so that every dependency is compiled once.
 lint() { cargo clippy --locked --release --workspace --all-targets -- -D warnings; }
 
-# What the crates may be (deny.toml). Known weaknesses only where a copy of the database of advisories lies.
+# What the crates may be (deny.toml), and their known weaknesses (tests/advisories.toml; cargo deny asks the whole database
+# where a copy of it lies).
 dependencies() {
     cargo fetch --quiet --locked --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu
     python3 tests/dependencies.py
@@ -26,7 +27,7 @@ dependencies() {
     if [ -n "$(ls "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs" 2>/dev/null)" ]; then
         checks="advisories $checks"
     else
-        echo "SKIPPED: advisories: there is no copy of their database (cargo deny fetch)"
+        echo "SKIPPED: advisories of the whole database, a second opinion: there is no copy of it (cargo deny fetch)"
     fi
     cargo fetch --quiet --locked
     # shellcheck disable=SC2086 # one word a check

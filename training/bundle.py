@@ -15,9 +15,12 @@ MODELS = Path(__file__).resolve().parent.parent / "models"
 BUNDLE = MODELS / "speech-en-f32"
 #: The one that `vocar-compress quantise --alone` makes of it, for vehicles.
 VEHICLE = MODELS / "speech-en"
-#: Every file that the manifest vouches for; the last two are there once `training.ngram` and `vocar-compress quantise`
+#: Every file that the manifest vouches for; the last three are there once `training.ngram` and `vocar-compress`
 #: have written them.
-FILES = ("am-f32.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv", "words.ngram", "am-mixed.onnx")
+FILES = (
+    *("am-f32.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv"),
+    *("words.ngram", "am-mixed.onnx", "scout-int8.onnx"),
+)
 
 
 def hashes(bundle: Path, files: Iterable[str] = FILES) -> str:

@@ -86,6 +86,11 @@ def background_of(bundle: Path) -> str:
     return "\n".join(['phone_lm = "phone-lm.tsv"', *words])
 
 
+def scout_of(bundle: Path) -> str:
+    """The `[acoustic]` value of the small network that listens for wake phrases first, if the bundle has one."""
+    return 'scout = "scout-int8.onnx"\n' if (bundle / "scout-int8.onnx").exists() else ""
+
+
 def manifest(bundle: Path, config: Config, version: str) -> str:
     """The text of `manifest.toml`; hashes are taken from the files as they lie there."""
     return f"""format = 1
@@ -114,7 +119,7 @@ input = "features"
 output = "log_posteriors"
 state_prefix = "state."
 next_prefix = "next."
-
+{scout_of(bundle)}
 [acoustic.models]
 f32 = "am-f32.onnx"
 

@@ -98,7 +98,10 @@ impl Ears {
         } = model.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let (lexicon, graph) = spelled?;
         let (own, shown) = (Arc::clone(&model), Arc::clone(&graph));
-        let recogniser = Recogniser::new(&bundle, own, shown, &lexicon, config)?;
+        let mut recogniser = Recogniser::new(&bundle, own, shown, &lexicon, config)?;
+        if let Some(scout) = AcousticModel::load_scout(&bundle)? {
+            recogniser.scout_with(&scout, &bundle, &lexicon)?;
+        }
         Ok((
             Self {
                 recogniser,

@@ -141,9 +141,11 @@ pub struct Counters {
     pub busy_us: AtomicU64,
     /// Times that computing took noticeably longer than the audio it was for.
     pub late: AtomicU64,
-    /// Steps of the acoustic network.
+    /// Steps of the large acoustic network.
     pub network_steps: AtomicU64,
-    /// Rows of its scores in which a wake phrase was looked for.
+    /// Rows of the small network's scores in which anything like a wake phrase was looked for.
+    pub scouted_rows: AtomicU64,
+    /// Rows of the large network's scores in which a wake phrase was looked for.
     pub spotted_rows: AtomicU64,
     /// Rows of its scores that the search for sentences took.
     pub searched_rows: AtomicU64,
@@ -171,6 +173,7 @@ impl Counters {
             ("busy_us", read(&self.busy_us)),
             ("late", read(&self.late)),
             ("network_steps", read(&self.network_steps)),
+            ("scouted_rows", read(&self.scouted_rows)),
             ("spotted_rows", read(&self.spotted_rows)),
             ("searched_rows", read(&self.searched_rows)),
         ])

@@ -75,6 +75,21 @@ impl AcousticModel {
         )?)
     }
 
+    /// Loads the small network that listens for anything like a wake phrase, if the bundle has one.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it cannot be used.
+    pub fn load_scout(bundle: &Bundle) -> Result<Option<Arc<AcousticModel>>, LoadError> {
+        let manifest = bundle.manifest();
+        let Some(file) = &manifest.acoustic.scout else {
+            return Ok(None);
+        };
+        let engine = CpuEngine::load(&bundle.path(file), manifest)?;
+        let acoustic = manifest.acoustic.clone();
+        let model = AcousticModel::with_engine(Box::new(engine), Precision::Int8, acoustic)?;
+        Ok(Some(model))
+    }
+
     /// A model on an engine that is already loaded, an accelerator for instance.
     ///
     /// # Errors

@@ -77,6 +77,10 @@ pub struct Acoustic {
     pub state_prefix: String,
     /// The state input `state_prefix + X` takes what output `next_prefix + X` gave.
     pub next_prefix: String,
+    /// ONNX file of a small network that is called in the same way: it listens for anything like a wake phrase before the
+    /// large one does. Without one the large one hears everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scout: Option<String>,
     /// ONNX file of each precision the bundle has, at least one.
     pub models: BTreeMap<Precision, String>,
 }
@@ -159,6 +163,8 @@ impl Manifest {
             .iter()
             .map(|(precision, file)| (format!("acoustic.models.{precision}"), file.as_str()))
             .collect();
+        let scout = self.acoustic.scout.iter();
+        files.extend(scout.map(|file| ("acoustic.scout".into(), file.as_str())));
         files.push(("lexicon.phones".into(), &self.lexicon.phones));
         files.push(("lexicon.words".into(), &self.lexicon.words));
         files.push(("lexicon.g2p".into(), &self.lexicon.g2p));

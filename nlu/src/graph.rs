@@ -1,5 +1,7 @@
 //! The sentence graph: every word sequence a recogniser should listen for, as nodes and arcs.
 
+use std::collections::BTreeMap;
+
 use crate::automaton::Automaton;
 use crate::domain::Symbol;
 
@@ -21,11 +23,55 @@ pub(crate) struct SlotWords<'a> {
     pub repeated: bool,
 }
 
-/// A step of the templates over a slot of which several may be said: from before it to behind it.
+/// A step of the templates over a slot of which several may be said.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repeat {
+    /// The node before it.
     pub from: u32,
+    /// The node behind it.
     pub to: u32,
+    /// Where sentences end of which it is the last such step: they may go on with "and" and another value.
+    pub end: u32,
+}
+
+/// Where in a sentence of the templates a node is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The node before the last step of which several may be said; nothing before the first one.
+    step: Option<u32>,
+    /// Where the sentence ends.
+    end: u32,
+}
+
+/// The nodes of a graph for the states of templates, and the states whose arcs are still to be made. Behind a step of which
+/// several may be said a state has a node of its own, which remembers the step.
+struct Expansion<'a> {
+    templates: &'a Automaton<Symbol>,
+    nodes: BTreeMap<(u32, Option<u32>), u32>,
+    todo: Vec<(u32, u32, Place)>,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(templates: &'a Automaton<Symbol>, from: u32, end: u32) -> Self {
+        let start = Place { step: None, end };
+        Self {
+            templates,
+            nodes: BTreeMap::from([((0, None), from)]),
+            todo: vec![(0, from, start)],
+        }
+    }
+
+    /// The node of a state; a state with nothing after it is the end of the sentence.
+    fn node(&mut self, state: u32, place: Place, graph: &mut SentenceGraph) -> u32 {
+        if self.templates.state(state).arcs.is_empty() {
+            return place.end;
+        }
+        *self.nodes.entry((state, place.step)).or_insert_with(|| {
+            let node = graph.node();
+            self.todo.push((state, node, place));
+            node
+        })
+    }
 }
 
 /// An arc between two nodes.
@@ -118,43 +164,52 @@ impl SentenceGraph {
         to: u32,
     ) -> Vec<Repeat> {
         let mut repeats = Vec::new();
-        let nodes = self.nodes_for(templates.states().len(), from, |state| {
-            templates.states()[state].arcs.is_empty().then_some(to)
-        });
-        for (state, node) in templates.states().iter().zip(&nodes) {
-            let cost = if state.labels.is_empty() {
-                0.0
-            } else {
-                GO_ON_COST
-            };
+        let mut expansion = Expansion::new(templates, from, to);
+        while let Some((state, node, place)) = expansion.todo.pop() {
+            let state = templates.state(state);
+            let ends = !state.labels.is_empty();
+            let cost = if ends { GO_ON_COST } else { 0.0 };
             for (symbol, target) in &state.arcs {
-                let target = nodes[*target as usize];
-                match symbol {
-                    Symbol::Word(word) => self.arc(*node, target, Some(word), cost),
-                    Symbol::Slot { kind, .. } => {
-                        if let Some(SlotWords {
-                            words,
-                            paused,
-                            repeated,
-                        }) = slot_words(kind)
-                        {
-                            let go_on = if paused { 0.0 } else { GO_ON_COST };
-                            self.inline(words, *node, target, cost, go_on);
-                            if repeated {
-                                repeats.push(Repeat {
-                                    from: *node,
-                                    to: target,
-                                });
-                            }
-                        }
+                let slot = match symbol {
+                    Symbol::Slot { kind, .. } => slot_words(kind),
+                    Symbol::Word(word) => {
+                        let target = expansion.node(*target, place, self);
+                        self.arc(node, target, Some(word), cost);
+                        continue;
                     }
+                };
+                let Some(slot) = slot else { continue };
+                let place = if slot.repeated {
+                    self.behind(node, to)
+                } else {
+                    place
+                };
+                let target = expansion.node(*target, place, self);
+                let go_on = if slot.paused { 0.0 } else { GO_ON_COST };
+                self.inline(slot.words, node, target, cost, go_on);
+                if slot.repeated {
+                    repeats.push(Repeat {
+                        from: node,
+                        to: target,
+                        end: place.end,
+                    });
                 }
             }
-            if !state.labels.is_empty() && *node != to {
-                self.arc(*node, to, None, 0.0);
+            if ends && node != place.end {
+                self.arc(node, place.end, None, 0.0);
             }
         }
         repeats
+    }
+
+    /// The place behind a step from `node` of which several may be said, in sentences that all lead `to` the same node.
+    fn behind(&mut self, node: u32, to: u32) -> Place {
+        let end = self.node();
+        self.arc(end, to, None, 0.0);
+        Place {
+            step: Some(node),
+            end,
+        }
     }
 
     /// Politeness that may stand between two nodes; nothing at all costs nothing.

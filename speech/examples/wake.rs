@@ -4,12 +4,14 @@
 //!
 //! PHRASES: a text file, one phrase a line. MANIFEST: a table whose first column is `path`. Everything is as in the
 //! vehicle: voice activity opens a stretch, the acoustic network begins anew with the second before it, the spotter
-//! hears until voice ends. Output, tab-separated: path, phrase, end (seconds), score (nats): the best of each second, when
-//! it is at least FLOOR (default -40) and every word reaches the word threshold.
+//! hears until voice ends; what the bundle's small network does not take for possible, the large one does not hear. Output,
+//! tab-separated: path, phrase, end (seconds), score (nats): the best of each second, when it is at least FLOOR (default -40)
+//! and every word reaches the word threshold.
 
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use vocar_inference::{AcousticModel, AcousticSession, Bundle};
 use vocar_speech::decoder::Background;
@@ -32,6 +34,12 @@ struct Ear {
     delay: usize,
     /// Seconds of an output frame.
     frame: f64,
+}
+
+/// The small network, and what it asks of each phrase.
+struct Scout {
+    ear: Ear,
+    thresholds: Vec<f32>,
 }
 
 /// What is heard between the beginning and the end of voice.
@@ -61,11 +69,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         .lines()
         .map(str::to_owned)
         .collect();
-    let mut ear = Ear::new(&bundle, phrases)?;
+    let mut ear = Ear::new(
+        &bundle,
+        AcousticModel::load(&bundle, bundle.lightest())?,
+        &phrases,
+    )?;
+    let lexicon = Lexicon::load(&bundle)?;
+    if let Some(words) = Words::load(&bundle, &lexicon)? {
+        ear.spotter = ear.spotter.against(&words);
+    }
+    let mut scout = match AcousticModel::load_scout(&bundle)? {
+        Some(model) => Some(Scout::new(&bundle, model, &lexicon, &phrases)?),
+        None => None,
+    };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for line in std::fs::read_to_string(manifest)?.lines().skip(1) {
         let path = line.split('\t').next().unwrap_or(line);
-        let peaks = ear.peaks(&read(Path::new(path))?, floor)?;
+        let samples = read(Path::new(path))?;
+        let mut peaks = ear.peaks(&samples, floor)?;
+        if let Some(scout) = &mut scout {
+            scout.sift(&samples, &mut peaks)?;
+        }
         for peak in peaks.iter().filter(|peak| peak.score >= floor) {
             let phrase = &ear.spotter.config().phrases[peak.phrase];
             writeln!(out, "{path}\t{phrase}\t{:.2}\t{:.3}", peak.end, peak.score)?;
@@ -119,12 +143,15 @@ fn scaled(samples: &[f32], gain: f32) -> impl Iterator<Item = f32> {
 }
 
 impl Ear {
-    fn new(bundle: &Bundle, phrases: Vec<String>) -> Result<Ear, Box<dyn Error>> {
-        let model = AcousticModel::load(bundle, bundle.lightest())?;
+    fn new(
+        bundle: &Bundle,
+        model: Arc<AcousticModel>,
+        phrases: &[String],
+    ) -> Result<Ear, Box<dyn Error>> {
         let lexicon = Lexicon::load(bundle)?;
         let background = Background::load(bundle, lexicon.phones())?;
         let config = WakeConfig {
-            phrases,
+            phrases: phrases.to_vec(),
             // Nothing is reported, so that everything can be measured.
             threshold: f32::INFINITY,
             ..WakeConfig::default()
@@ -138,10 +165,7 @@ impl Ear {
             frame: (spec.hop * model.acoustic().subsampling) as f64 / f64::from(spec.sample_rate),
             front: LogMel::new(&spec)?,
             session: model.session(),
-            spotter: match Words::load(bundle, &lexicon)? {
-                Some(words) => WakeSpotter::new(&lexicon, &background, config)?.against(&words),
-                None => WakeSpotter::new(&lexicon, &background, config)?,
-            },
+            spotter: WakeSpotter::new(&lexicon, &background, config)?,
         })
     }
 
@@ -180,6 +204,49 @@ impl Ear {
             self.spotter.rest();
             judge(&mut self.spotter, seconds, floor, peaks);
         }
+        Ok(())
+    }
+}
+
+impl Scout {
+    fn new(
+        bundle: &Bundle,
+        model: Arc<AcousticModel>,
+        lexicon: &Lexicon,
+        phrases: &[String],
+    ) -> Result<Scout, Box<dyn Error>> {
+        let background = Background::load(bundle, lexicon.phones())?;
+        let config = WakeConfig {
+            phrases: phrases.to_vec(),
+            ..WakeConfig::default()
+        };
+        let spotter = WakeSpotter::new(lexicon, &background, config.of_scout())?;
+        Ok(Scout {
+            ear: Ear::new(bundle, model, phrases)?,
+            thresholds: (0..phrases.len())
+                .map(|phrase| spotter.threshold(phrase))
+                .collect(),
+        })
+    }
+
+    /// Leaves those peaks that it takes for possible itself.
+    fn sift(&mut self, samples: &[f32], peaks: &mut Vec<Peak>) -> Result<(), Box<dyn Error>> {
+        if peaks.is_empty() {
+            return Ok(());
+        }
+        let least = self
+            .thresholds
+            .iter()
+            .copied()
+            .fold(f32::INFINITY, f32::min);
+        let possible = self.ear.peaks(samples, least)?;
+        peaks.retain(|peak| {
+            possible.iter().any(|other| {
+                other.phrase == peak.phrase
+                    && other.score >= self.thresholds[peak.phrase]
+                    && (other.end - peak.end).abs() < APART
+            })
+        });
         Ok(())
     }
 }

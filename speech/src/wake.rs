@@ -59,6 +59,9 @@ pub struct WakeConfig {
     pub word_limit: f32,
     /// The phone loop's log probabilities are multiplied by this.
     pub background_scale: f32,
+    /// So many nats less are enough for the small network that listens first; it asks no words, which add up to
+    /// `word_weight` times `word_limit`.
+    pub scout_lenience: f32,
 }
 
 impl Default for WakeConfig {
@@ -74,6 +77,17 @@ impl Default for WakeConfig {
             word_weight: 0.6,
             word_limit: 20.0,
             background_scale: 1.0,
+            scout_lenience: 20.0,
+        }
+    }
+}
+
+impl WakeConfig {
+    /// What the small network that listens first is to take for possible.
+    pub fn of_scout(&self) -> WakeConfig {
+        WakeConfig {
+            threshold: self.threshold - self.scout_lenience,
+            ..self.clone()
         }
     }
 }

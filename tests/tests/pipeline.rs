@@ -113,6 +113,78 @@ fn longest(events: &[Event]) -> f64 {
     longest / SECOND as f64
 }
 
+/// Noise like that of a road: white noise through a low-pass filter, the same each time.
+fn road(samples: usize, level: f32) -> Vec<f32> {
+    let (mut state, mut low) = (0x2545_f491_4f6c_dd1d_u64, 0.0_f32);
+    (0..samples)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let white = (state >> 40) as f32 / (1 << 23) as f32 - 1.0;
+            low += 0.1 * (white - low);
+            level * low
+        })
+        .collect()
+}
+
+/// The voice is noticed late in noise; its first words are heard because sound from before is kept.
+#[test]
+fn what_was_said_before_a_voice_was_noticed_is_heard() {
+    let Some(mut pipeline) = pipeline("the sound from before a voice is noticed") else {
+        return;
+    };
+    let noisy = [
+        ("open-window.wav", 1.2, "window.open"),
+        ("ac-on.flac", 1.2, "climate.ac_on"),
+        ("volume.opus", 0.8, "media.set_volume"),
+        ("range.opus", 1.2, "status.range"),
+        ("lock-doors.opus", 0.5, "door.lock"),
+    ];
+    let understood = noisy.iter().enumerate().filter(|(number, case)| {
+        let (name, level, meant) = **case;
+        let voice = [silence(1.5), recording(name), silence(0.5)].concat();
+        let noise = road(voice.len(), level);
+        let sound: Vec<f32> = voice
+            .iter()
+            .zip(noise)
+            .map(|(a, b)| 0.4 * (a + b))
+            .collect();
+        let id = *number as u64 + 1;
+        let events = session(&mut pipeline, id, ListenMode::PushToTalk, &sound);
+        intents(&events) == [meant]
+    });
+    let understood = understood.count();
+    // With 300 ms of it none of them is.
+    assert!(understood >= 4, "{understood} of {}", noisy.len());
+}
+
+/// The network takes steps of 240 ms: it must not matter where in them a command begins.
+#[test]
+fn a_command_is_understood_whenever_it_begins() {
+    let Some(mut pipeline) = pipeline("commands at other moments of a step") else {
+        return;
+    };
+    let commands = [
+        ("open-window.wav", "window.open"),
+        ("set-temperature.wav", "climate.set_temperature"),
+        ("lock-doors.opus", "door.lock"),
+    ];
+    let mut id = 0;
+    for (name, meant) in commands {
+        for step in 0..12 {
+            let sound = [silence(0.021 * f64::from(step)), recording(name)].concat();
+            id += 1;
+            let events = session(&mut pipeline, id, ListenMode::PushToTalk, &sound);
+            assert_eq!(
+                intents(&events),
+                [meant],
+                "{name}, {step} steps of 21 ms late"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_radio_that_talks_on_cannot_hold_up_an_utterance() {
     let Some(bundle) = speech_bundle("the greatest length of an utterance") else {
@@ -175,6 +247,22 @@ fn the_wake_phrase_is_good_for_one_command() {
     let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
     assert_eq!(wakes(&events), 1, "{events:?}");
     assert_eq!(intents(&events), ["climate.set_temperature"], "{events:?}");
+}
+
+/// Behind talk that only the small network hears, in one stretch of voice with it.
+#[test]
+fn a_wake_phrase_after_long_talk_is_heard() {
+    let Some(mut pipeline) = pipeline("a wake phrase after talk") else {
+        return;
+    };
+    let command = [recording("sessions/wake-radio.opus"), silence(1.0)].concat();
+    let sound = [radio(12), silence(0.2), command].concat();
+    let events = session(&mut pipeline, 1, ListenMode::Wake, &sound);
+    assert_eq!(wakes(&events), 1, "{events:?}");
+    assert_eq!(intents(&events).len(), 1, "{events:?}");
+    let work = pipeline.ears().unwrap().work();
+    // 12 s of talk are 400 rows: the large network heard the last of them at most.
+    assert!(work.scouted > 400 && work.spotted < 220, "{work:?}");
 }
 
 #[test]

@@ -294,9 +294,10 @@ impl VoiceAssistant {
         on: bool,
         #[zbus(header)] header: Option<Header<'_>>,
     ) -> Result<(), zbus::fdo::Error> {
-        if let Some(header) = header {
-            let _turn = self.admit(&header, Cost::Light).await?;
-        }
+        let _turn = match &header {
+            Some(header) => Some(self.admit(header, Cost::Light).await?),
+            None => None,
+        };
         self.board.set_private(on);
         Ok(())
     }

@@ -137,6 +137,7 @@ impl Shift {
         let counters = &self.outlet.board().counters;
         for (counter, now, before) in [
             (&counters.network_steps, work.steps, self.work.steps),
+            (&counters.scouted_rows, work.scouted, self.work.scouted),
             (&counters.spotted_rows, work.spotted, self.work.spotted),
             (&counters.searched_rows, work.searched, self.work.searched),
         ] {

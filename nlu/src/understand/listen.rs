@@ -20,13 +20,15 @@ impl Understander {
         let mut said_in = Vec::new();
         for domain in self.active() {
             let compiled = domain.compiled();
-            let (core, said, end) = (graph.node(), graph.node(), graph.node());
+            let (core, command) = (graph.node(), graph.node());
+            let (said, end) = (graph.node(), graph.node());
+            graph.arc(core, command, None, 0.0);
             let mut repeats = Vec::new();
             graph.optional(&compiled.before, 0, core);
-            let words = |kind: &str| self.slot_words(domain, kind);
+            let words = |kind: &str| self.slot_words(domain, kind, context.addressed);
             for reach in [Reach::Always, Reach::Addressed, Reach::Dialogue] {
                 if let Some(layer) = compiled.layer(reach).filter(|_| context.reaches(reach)) {
-                    repeats.extend(graph.expand(&layer.plain, words, core, said));
+                    repeats.extend(graph.expand(&layer.plain, words, command, said));
                 }
             }
             if let Some((number, pending)) = pending_in(domain, context) {
@@ -49,7 +51,7 @@ impl Understander {
             graph.optional(&compiled.after, said, end);
             graph.finals.push(end);
             said_in.push(Said {
-                core,
+                command,
                 said,
                 repeats,
             });
@@ -60,7 +62,13 @@ impl Understander {
         graph.trimmed()
     }
 
-    fn slot_words<'a>(&'a self, domain: &'a Domain, kind: &str) -> Option<SlotWords<'a>> {
+    /// The words of a slot, if it can be filled; whether several values of it may be said when `several` commands may be.
+    fn slot_words<'a>(
+        &'a self,
+        domain: &'a Domain,
+        kind: &str,
+        several: bool,
+    ) -> Option<SlotWords<'a>> {
         let entities = || self.entities.get(kind).map(Phrasebook::words);
         let words: &Automaton<String> = domain.compiled().slot_words.get(kind).or_else(entities)?;
         let (mut paused, mut repeated) = (false, false);
@@ -68,7 +76,7 @@ impl Understander {
             Some(SlotKind::Builtin(Builtin::Digits { .. } | Builtin::Spelling { .. })) => {
                 paused = true;
             }
-            Some(SlotKind::List(book)) => repeated = is_of_places(book),
+            Some(SlotKind::List(book)) => repeated = several && is_of_places(book),
             _ => {}
         }
         Some(SlotWords {
@@ -85,37 +93,35 @@ fn is_of_places(book: &Phrasebook) -> bool {
     values.all(|value| matches!(value, SlotValue::Zone(_)))
 }
 
-/// Where the sentences of a domain begin and end, and where they may go on with another place.
+/// Where the commands of a domain begin and end, and where they may go on with another place.
 struct Said {
-    core: u32,
+    command: u32,
     said: u32,
     repeats: Vec<Repeat>,
 }
 
-/// Leads from the ends of the sentences back to their beginnings, and to the places within them.
+/// Leads from the ends of the sentences back to their beginnings, and of those that name a place back to it.
 fn go_on(graph: &mut SentenceGraph, said_in: &[Said]) {
-    let (and, again, place) = (graph.node(), graph.node(), graph.node());
+    let (and, again) = (graph.node(), graph.node());
     graph.arc(and, again, None, 0.0);
     graph.arc(and, again, Some("then"), 1.0);
-    graph.arc(and, place, None, 0.5);
-    graph.arc(and, place, Some("the"), 0.5);
     for Said {
-        core,
+        command,
         said,
         repeats,
     } in said_in
     {
         graph.arc(*said, and, Some("and"), AND_COST);
         graph.arc(*said, again, Some("then"), AND_COST + 1.0);
-        graph.arc(again, *core, None, 0.0);
-        for repeat in repeats.iter().filter(|repeat| repeat.from != *core) {
-            graph.arc(place, repeat.from, None, 0.0);
-            if repeat.to != *said {
-                let more = graph.node();
+        graph.arc(again, *command, None, 0.0);
+        for repeat in repeats.iter().filter(|repeat| repeat.from != *command) {
+            let more = graph.node();
+            graph.arc(repeat.end, more, Some("and"), AND_COST + 0.5);
+            if repeat.to != repeat.end {
                 graph.arc(repeat.to, more, Some("and"), AND_COST);
-                graph.arc(more, repeat.from, None, 0.0);
-                graph.arc(more, repeat.from, Some("the"), 0.0);
             }
+            graph.arc(more, repeat.from, None, 0.0);
+            graph.arc(more, repeat.from, Some("the"), 0.0);
         }
     }
 }

@@ -8,9 +8,11 @@ mod ears;
 mod freely;
 mod loudness;
 mod recent;
+mod scout;
 #[cfg(test)]
 mod tests;
 mod utterance;
+mod wake;
 mod work;
 
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use vocar_inference::{AcousticModel, Bundle, EngineError, Features};
 
 use crate::decoder::{Background, ConfidenceScale, Decoder, DecoderConfig, DecodingGraph};
 use crate::endpoint::{EndReason, EndpointConfig};
-use crate::event::{RejectReason, SpeechEvent, Trace, Woken};
+use crate::event::{RejectReason, SpeechEvent, Trace};
 use crate::free::{FreeConfig, FreeSpeech};
 use crate::frontend::FeatureSpecError;
 use crate::lexicon::{Lexicon, Unpronounceable};
@@ -30,6 +32,7 @@ use crate::wake::{WakeConfig, WakeSpotter, Words};
 use ears::Ears;
 use loudness::Loudness;
 use recent::Recent;
+use scout::Scout;
 use utterance::{Outcome, Phase, Utterance};
 
 pub use work::Work;
@@ -139,6 +142,8 @@ pub struct Recogniser {
     features: Features,
     decoder: Decoder,
     spotter: WakeSpotter,
+    /// What listens before the ears while a wake phrase is awaited, if anything does.
+    scout: Option<Scout>,
     free: Option<FreeSpeech>,
     /// Whether free speech counts at present.
     freely: bool,
@@ -195,6 +200,7 @@ impl Recogniser {
             features: manifest.features.clone(),
             decoder: Decoder::new(graph, &background, config.decoder.clone()),
             spotter,
+            scout: None,
             free: None,
             freely: false,
             frame_samples: (manifest.features.hop * manifest.acoustic.subsampling) as u64,
@@ -294,7 +300,8 @@ impl Recogniser {
                 report(event, origin, sink);
             });
         }
-        match std::mem::replace(&mut self.state, State::Off) {
+        let state = std::mem::replace(&mut self.state, State::Off);
+        match self.closer_at_the_end(state, sink)? {
             State::Off => {}
             State::Waiting {
                 deadline: Some(_), ..
@@ -352,7 +359,14 @@ impl Recogniser {
             State::Waiting { phase, deadline } => {
                 self.await_speech(phase, deadline, onset, sink)?
             }
+            State::Hearing(utterance) if utterance.phase == Phase::Scout => {
+                let possible = self.scout(block)?;
+                self.go_on_scouting(utterance, possible, sink)?;
+            }
             State::Hearing(utterance) => {
+                if utterance.phase == Phase::Wake {
+                    self.scout(block)?;
+                }
                 self.ears.times.voice += voiced;
                 self.rows.clear();
                 self.ears.limit_gain(self.voice.gain());
@@ -392,6 +406,17 @@ impl Recogniser {
         let from = onset
             .saturating_sub(u64::from(self.config.pre_roll_ms) * MS)
             .max(self.not_before);
+        self.loudness.begin();
+        if phase == Phase::Wake && self.scout.is_some() {
+            return self.begin_to_scout(from, onset, sink);
+        }
+        let first = self.begin_to_hear(from)?;
+        self.hear(Utterance::new(phase, first, onset), sink)
+    }
+
+    /// Ears, spotter and search begin anew with sample `from`, or the oldest one kept: the index of the first is returned, and
+    /// `rows` has the scores of what was heard since.
+    fn begin_to_hear(&mut self, from: u64) -> Result<u64, EngineError> {
         if let Some(ears) = self.next_ears.take() {
             self.work.steps += self.ears.stepped_in_all();
             self.ears = ears;
@@ -405,8 +430,7 @@ impl Recogniser {
         self.rows.clear();
         let (first, samples) = self.recent.since(from);
         self.ears.push(samples, &mut self.rows)?;
-        self.loudness.begin();
-        self.hear(Utterance::new(phase, first, onset), sink)
+        Ok(first)
     }
 
     fn nobody_spoke(&self) -> SpeechEvent {
@@ -435,8 +459,11 @@ impl Recogniser {
         let verdict = self.verdict(&utterance, quiet);
         self.ears.times.decoding += started.elapsed();
         self.state = match (utterance.phase, verdict) {
+            (phase, None) if self.is_to_scout(phase) => {
+                State::Hearing(self.scouted_again(&utterance))
+            }
             (_, None) => State::Hearing(utterance),
-            (Phase::Wake, Some(_)) => {
+            (Phase::Scout | Phase::Wake, Some(_)) => {
                 let spotted = self.spotter.finish();
                 self.wake(&mut utterance, spotted, sink);
                 if utterance.phase == Phase::Command {
@@ -462,7 +489,7 @@ impl Recogniser {
     }
 
     fn verdict(&mut self, utterance: &Utterance, quiet: u64) -> Option<EndReason> {
-        if utterance.phase == Phase::Wake {
+        if utterance.phase != Phase::Command {
             return (!self.voice.in_speech()).then_some(EndReason::Stopped);
         }
         let progress = self.decoder.progress();
@@ -483,7 +510,7 @@ impl Recogniser {
                     self.decoder.push(row);
                     self.keep_for_free_speech(row);
                 }
-                Phase::Wake => {
+                Phase::Scout | Phase::Wake => {
                     self.work.spotted += 1;
                     utterance.remember(row);
                     let spotted = self.spotter.step(row);
@@ -497,42 +524,6 @@ impl Recogniser {
             utterance.partial(self.recent.heard(), words, sink);
         }
         self.ears.times.decoding += started.elapsed();
-    }
-
-    /// After the wake phrase the same utterance is a command; its first frames have been heard already.
-    fn wake(
-        &mut self,
-        utterance: &mut Utterance,
-        spotted: Option<crate::wake::Spotted>,
-        sink: &mut dyn FnMut(SpeechEvent),
-    ) {
-        let Some(spotted) = spotted else { return };
-        let woken = Woken {
-            at: utterance.origin + u64::from(spotted.end) * self.frame_samples,
-            phrase: self.spotter.config().phrases[spotted.phrase].clone(),
-            ratio: spotted.ratio,
-            score: self.config.decoder.confidence.word(spotted.ratio),
-        };
-        sink(SpeechEvent::WakeDetected {
-            at: woken.at,
-            phrase: woken.phrase.clone(),
-            score: woken.score,
-        });
-        self.decoder.reset();
-        let columns = self.decoder.columns();
-        let rows = utterance.since(spotted.end, columns);
-        self.work.searched += (rows.len() / columns) as u64;
-        self.decoder.push(rows);
-        self.keep_for_free_speech(rows);
-        utterance.awake(woken);
-    }
-
-    /// The wake phrase was all: the command is still to come.
-    fn nothing_said_since_wake(&self, utterance: &Utterance, quiet: u64) -> bool {
-        let voice_end = self.heard() - quiet;
-        utterance.woken.is_some()
-            && self.decoder.progress().words == 0
-            && voice_end < utterance.origin + 300 * MS
     }
 
     /// Samples since the last voiced one.

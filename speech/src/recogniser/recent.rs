@@ -17,6 +17,11 @@ impl Recent {
         }
     }
 
+    /// Keeps at least so many samples from now on.
+    pub fn keep(&mut self, samples: usize) {
+        self.keep = self.keep.max(samples);
+    }
+
     pub fn heard(&self) -> u64 {
         self.heard
     }

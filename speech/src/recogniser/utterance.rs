@@ -15,6 +15,8 @@ const REMEMBERED: usize = 64;
 /// What an utterance is listened to for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Anything like a wake phrase, by the scout alone.
+    Scout,
     /// A wake phrase.
     Wake,
     /// A sentence of the graph.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use vocar_inference::AcousticModel;
 
 use super::ears::Ears;
+use super::scout::Scout;
 use super::{Recogniser, RecogniserError};
 
 /// What was computed since the recogniser was made: each stage of the cascade by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Work {
-    /// Steps of the acoustic network, on guesses too.
+    /// Steps of the large acoustic network, on guesses too.
     pub steps: u64,
+    /// Rows of the small network's scores in which anything like a wake phrase was looked for.
+    pub scouted: u64,
     /// Rows of scores in which a wake phrase was looked for.
     pub spotted: u64,
     /// Rows of scores that the search for sentences took.
@@ -39,6 +42,7 @@ impl Recogniser {
     pub fn work(&self) -> Work {
         Work {
             steps: self.work.steps + self.ears.stepped_in_all(),
+            scouted: self.scout.as_ref().map_or(0, Scout::scouted),
             ..self.work
         }
     }

@@ -10,6 +10,8 @@ from lib import HERE, UNIT, Failed, Subscriber, call, health, hears, pid, read, 
 
 # WatchdogSec of the unit, and what the service manager may take on top until it has killed a stopped process.
 WATCHDOG, SLACK = 10, 30
+# For so long the daemon gets no processor: longer than any sound buffer, not long enough for the watchdog.
+HELD = 3
 
 
 def heard() -> None:
@@ -47,6 +49,28 @@ def killed() -> str:
     seconds = restarted(signal.SIGKILL)
     heard()
     return f"serves again {seconds:.1f} s after SIGKILL"
+
+
+def overruns() -> int:
+    """Gaps that the sound system reported so far."""
+    return int((read("Metrics") or {}).get("overruns", {}).get("data", 0))
+
+
+def held() -> str:
+    """The daemon gets no processor for seconds while it listens: the lost sound is counted, and it hears on."""
+    settled()
+    before, lost = pid(), overruns()
+    call("StartListening", "a{sv}", "1", "mode", "s", "open-mic")
+    until("the microphone is open", lambda: health("microphone") == "ok")
+    time.sleep(1)
+    os.kill(before, signal.SIGSTOP)
+    time.sleep(HELD)
+    os.kill(before, signal.SIGCONT)
+    until("the lost sound is counted", lambda: overruns() > lost)
+    stop_listening()
+    heard()
+    require(pid() == before, "the daemon was restarted")
+    return f"{overruns() - lost} gaps counted, then heard again"
 
 
 def bus_is_back(kind: str) -> str:
@@ -216,6 +240,7 @@ def purged() -> str:
 ALL = [
     ("hung", "the watchdog restarts a daemon that hangs", hung),
     ("killed", "kill -9", killed),
+    ("held", "the daemon is held back while it listens", held),
     ("broker", "dbus-broker restarts", broker),
     ("reference_bus", "dbus-daemon restarts", reference_bus),
     ("unplugged", "the sound card is unplugged", unplugged),
