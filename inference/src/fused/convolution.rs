@@ -4,7 +4,8 @@ use tract_onnx::pb::{AttributeProto, NodeProto, tensor_proto::DataType};
 
 use super::graph::{Constants, Net, attribute, integer, integers, new_node, required};
 use super::operator::{Operator, Past, Workspace};
-use crate::gemm::{Activation, Epilogue, FloatWeights, Left, Tier, multiply_float, part};
+use super::turn::Matrix;
+use crate::gemm::{Activation, Epilogue, FloatWeights, Left, Tier, multiply_float};
 
 pub(super) const KIND: &str = "VocarConvolutions";
 
@@ -337,50 +338,14 @@ impl Operator for Convolutions {
         let channels = self.layers.last().map_or(1, |layer| layer.output.channels);
         let rows = out.chunks_exact_mut(self.rows[2]);
         for (out, row) in rows.zip(map.chunks_exact(self.rows[2])) {
-            by_channel(row, channels, out);
-        }
-    }
-}
-
-/// Positions `[positions][channels]` as `[channels][positions]`, in squares where both are whole multiples of one.
-fn by_channel(row: &[f32], channels: usize, out: &mut [f32]) {
-    const SIDE: usize = 4;
-    let along = row.len() / channels;
-    if !(along.is_multiple_of(SIDE) && channels.is_multiple_of(SIDE)) {
-        for (place, position) in row.chunks_exact(channels).enumerate() {
-            for (channel, value) in position.iter().enumerate() {
-                out[channel * along + place] = *value;
-            }
-        }
-        return;
-    }
-    for channel in (0..channels).step_by(SIDE) {
-        for place in (0..along).step_by(SIDE) {
-            let square: [&[f32; SIDE]; SIDE] =
-                std::array::from_fn(|n| part(row, (place + n) * channels + channel));
-            for n in 0..SIDE {
-                let target = &mut out[(channel + n) * along + place..][..SIDE];
-                target.copy_from_slice(&square.map(|position| position[n]));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_are_laid_out_channel_by_channel() {
-        for (channels, along) in [(1, 1), (3, 4), (4, 6), (4, 4), (8, 20), (32, 20)] {
-            let row: Vec<f32> = (0..channels * along).map(|n| n as f32).collect();
-            let mut found = vec![-1.0; row.len()];
-            by_channel(&row, channels, &mut found);
-            let wanted = (0..channels).flat_map(|channel| row[channel..].iter().step_by(channels));
-            assert!(
-                found.iter().eq(wanted),
-                "{channels} channels, {along} along"
-            );
+            let along = row.len() / channels;
+            let positions = Matrix {
+                values: row,
+                stride: channels,
+                rows: along,
+                columns: channels,
+            };
+            positions.turn(out, along);
         }
     }
 }

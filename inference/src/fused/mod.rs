@@ -33,6 +33,7 @@ mod rounding;
 mod rows;
 mod self_attention;
 mod stored;
+mod turn;
 mod vector;
 
 use tract_onnx::Onnx;

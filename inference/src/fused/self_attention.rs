@@ -5,7 +5,8 @@ use tract_onnx::pb::NodeProto;
 use super::graph::{Constants, Net, float, integer, new_node, required, required_float};
 use super::heads::Heads;
 use super::operator::{Operator, Past, Workspace};
-use super::{vector, write_column};
+use super::turn::Matrix;
+use super::vector;
 use crate::gemm::{Left, Right, product};
 
 pub(super) const KIND: &str = "VocarSelfAttention";
@@ -96,34 +97,41 @@ impl Operator for SelfAttention {
         let (qkv, mask, row) = (inputs[0], inputs[1], 3 * heads * size);
         let rows = qkv.len() / row;
         let padded = rows.next_multiple_of(16);
-        let [weights, keys, masks] = &mut work.floats;
+        // A column for each row that attends: where rows are few, its own softmax would be shorter than a vector.
+        let [weights, queries, _] = &mut work.floats;
         weights.resize(rows * padded, 0.0);
-        keys.resize(size * padded, 0.0);
-        masks.clear();
-        for _ in 0..rows {
-            masks.extend_from_slice(mask);
-        }
+        queries.resize(size * padded, 0.0);
         for head in 0..heads {
-            let first = |part: usize| (part * heads + head) * size;
-            for (number, row) in qkv.chunks_exact(row).enumerate() {
-                write_column(keys, padded, number, &row[first(1)..][..size]);
-            }
-            let queries = Left::rows(&qkv[first(0)..], row, size);
+            let part = |part: usize| &qkv[(part * heads + head) * size..];
+            let own = Matrix {
+                values: part(0),
+                stride: row,
+                rows,
+                columns: size,
+            };
+            own.turn(queries, padded);
             let turned = Right {
-                values: keys,
+                values: queries,
                 stride: padded,
                 columns: padded,
                 first: 0,
             };
-            product(work.tier, queries, turned, weights, padded);
-            vector::attend(work.tier, weights, padded, scale, masks, rows, 0);
+            let keys = Left::rows(part(1), row, size);
+            product(work.tier, keys, turned, weights, padded);
+            vector::attend_by_column(work.tier, weights, padded, scale, mask);
             let values = Right {
-                values: &qkv[first(2)..],
+                values: part(2),
                 stride: row,
                 columns: size,
-                first: first(0),
+                first: head * size,
             };
-            let weights = Left::rows(weights, padded, rows);
+            let weights = Left {
+                values: weights,
+                stride: 1,
+                segments: rows,
+                apart: padded,
+                inner: 1,
+            };
             product(work.tier, weights, values, out, heads * size);
         }
     }

@@ -144,6 +144,74 @@ for_every_tier! {
 }
 
 for_every_tier! {
+    /// Attention weights of sixteen rows side by side: softmax over each column of rows of `padded` values, a multiple of
+    /// sixteen, each value scaled and with the bias of its row. The sums are those of [`attend`] to the last bit.
+    attend_by_column(rows: &mut [f32], padded: usize, scale: f32, biases: &[f32]) {
+        for column in (0..padded).step_by(COLUMNS) {
+            columns_softmax(rows, padded, column, scale, biases);
+        }
+    }
+}
+
+/// Columns whose softmax is computed side by side.
+const COLUMNS: usize = 16;
+
+#[inline(always)]
+fn columns_softmax(rows: &mut [f32], padded: usize, column: usize, scale: f32, biases: &[f32]) {
+    let mut highest = [f32::NEG_INFINITY; COLUMNS];
+    for (row, bias) in rows.chunks_exact_mut(padded).zip(biases) {
+        let values = columns(row, column);
+        *values = each(*values, |value| value * scale + bias);
+        for (highest, &value) in highest.iter_mut().zip(values.iter()) {
+            *highest = if value > *highest { value } else { *highest };
+        }
+    }
+    for row in rows.chunks_exact_mut(padded) {
+        for (value, highest) in columns(row, column).iter_mut().zip(highest) {
+            *value = exp(*value - highest);
+        }
+    }
+    let inverse = columns_sum(rows, padded, column).map(|sum| 1.0 / sum);
+    for row in rows.chunks_exact_mut(padded) {
+        for (value, inverse) in columns(row, column).iter_mut().zip(inverse) {
+            *value *= inverse;
+        }
+    }
+}
+
+/// Sums of columns, in lanes as [`sum`] has them.
+#[inline(always)]
+fn columns_sum(rows: &mut [f32], padded: usize, column: usize) -> [f32; COLUMNS] {
+    let mut lanes = [[0.0f32; COLUMNS]; LANES];
+    let mut strips = rows.chunks_exact_mut(LANES * padded);
+    for strip in &mut strips {
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            *lane = both(*lane, *columns(&mut strip[number * padded..], column));
+        }
+    }
+    let rest = strips.into_remainder().chunks_exact_mut(padded);
+    for (lane, row) in lanes.iter_mut().zip(rest) {
+        *lane = both(*lane, *columns(row, column));
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    both(both(both(a, e), both(c, g)), both(both(b, f), both(d, h)))
+}
+
+/// The sums of two arrays.
+#[inline(always)]
+fn both(mut one: [f32; COLUMNS], other: [f32; COLUMNS]) -> [f32; COLUMNS] {
+    for (one, other) in one.iter_mut().zip(other) {
+        *one += other;
+    }
+    one
+}
+
+#[inline(always)]
+fn columns(row: &mut [f32], from: usize) -> &mut [f32; COLUMNS] {
+    row[from..].first_chunk_mut().expect("columns of a row")
+}
+
+for_every_tier! {
     /// Depthwise convolution of the frames of `out`: of each, `taps` rows of `window` from its own on with those of `weights`, a
     /// channel each column, then `bias` and, if wanted, SiLU.
     depthwise(window: &[f32], weights: &[f32], bias: &[f32], silu: bool, out: &mut [f32]) {
@@ -297,6 +365,27 @@ mod tests {
                 for (row, found) in found.chunks_mut(padded).enumerate() {
                     found[..width].rotate_left(oldest);
                     close(&found[..width], &wanted(row));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn attention_by_column_gives_the_same_bits_as_by_row() {
+        for rows in [1, 2, 7, 8, 9, 16, 23, 40] {
+            let (scores, bias) = (wave(rows * rows, 0.9), wave(rows, 0.4));
+            let padded = rows.next_multiple_of(COLUMNS);
+            for tier in Tier::available() {
+                let mut by_row = scores.clone();
+                attend(tier, &mut by_row, rows, 0.5, &bias.repeat(rows), rows, 0);
+                let mut by_column = vec![0.0; rows * padded];
+                for (number, score) in scores.iter().enumerate() {
+                    by_column[number % rows * padded + number / rows] = *score;
+                }
+                attend_by_column(tier, &mut by_column, padded, 0.5, &bias);
+                for (number, wanted) in by_row.iter().enumerate() {
+                    let found = by_column[number % rows * padded + number / rows];
+                    assert_eq!(found.to_bits(), wanted.to_bits(), "{rows} rows, {tier}");
                 }
             }
         }

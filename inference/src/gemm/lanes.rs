@@ -16,17 +16,13 @@ pub(crate) trait Source {
 /// The same number, which the compiler cannot know. It costs nothing, where `std::hint::black_box` would have all that is in
 /// memory read again.
 #[inline(always)]
-fn opaque(number: usize) -> usize {
+#[allow(unused_mut, reason = "processors whose vectors are not known keep it")]
+fn opaque(mut number: usize) -> usize {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    {
-        let mut number = number;
-        // SAFETY: there is no instruction in it.
-        unsafe {
-            std::arch::asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags));
-        }
-        return number;
+    // SAFETY: there is no instruction in it.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags));
     }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     number
 }
 

@@ -50,18 +50,23 @@ const QUAD: usize = 4;
 struct Block([i8; CHANNELS * QUAD]);
 
 /// Exact sums of products: for each row, and each channel of the weights filled up to whole panels, the sum over the
-/// inputs. `sums` is row-major `[rows][channels]` and overwritten.
+/// inputs, row-major `[rows][channels]`. They are written to the beginning of `sums`, which grows where it is too short.
 ///
 /// # Panics
 /// When rows and weights differ in their number of inputs, or the rows are written for another tier or int4 weights.
-pub fn multiply(tier: Tier, rows: &Rows, weights: &Int8Weights, sums: &mut Vec<i32>) {
+pub fn multiply<'a>(
+    tier: Tier,
+    rows: &Rows,
+    weights: &Int8Weights,
+    sums: &'a mut Vec<i32>,
+) -> &'a [i32] {
     assert_eq!(
         rows.inputs(),
         weights.inputs(),
         "inputs of rows and weights"
     );
     assert!(rows.suits(tier), "rows for these kernels");
-    sums.resize(rows.count() * weights.padded_outputs(), 0);
+    let sums = room(sums, rows.count() * weights.padded_outputs());
     match tier {
         Tier::Portable => portable::multiply(rows, weights, sums),
         #[cfg(target_arch = "x86_64")]
@@ -73,6 +78,7 @@ pub fn multiply(tier: Tier, rows: &Rows, weights: &Int8Weights, sums: &mut Vec<i
         #[cfg(target_arch = "aarch64")]
         Tier::NeonDot => arm::neon_dot(rows, weights, sums),
     }
+    sums
 }
 
 /// The same with int4 weights: the exact sum of each group of [`GROUP`] inputs times its scale, summed up in floats,
@@ -80,14 +86,19 @@ pub fn multiply(tier: Tier, rows: &Rows, weights: &Int8Weights, sums: &mut Vec<i
 ///
 /// # Panics
 /// When rows and weights differ in their number of inputs, or the rows are not made by [`Rows::for_int4`].
-pub fn multiply_int4(tier: Tier, rows: &Rows, weights: &Int4Weights, sums: &mut Vec<f32>) {
+pub fn multiply_int4<'a>(
+    tier: Tier,
+    rows: &Rows,
+    weights: &Int4Weights,
+    sums: &'a mut Vec<f32>,
+) -> &'a [f32] {
     assert_eq!(
         rows.inputs(),
         weights.inputs(),
         "inputs of rows and weights"
     );
     assert!(rows.suits_int4(), "rows for int4 weights");
-    sums.resize(rows.count() * weights.padded_outputs(), 0.0);
+    let sums = room(sums, rows.count() * weights.padded_outputs());
     match tier {
         #[cfg(target_arch = "x86_64")]
         Tier::Avx2 => x86::avx2_int4(rows, weights, sums),
@@ -99,6 +110,15 @@ pub fn multiply_int4(tier: Tier, rows: &Rows, weights: &Int4Weights, sums: &mut 
         Tier::NeonDot => arm::neon_dot_int4(rows, weights, sums),
         Tier::Portable => portable::multiply_int4(rows, weights, sums),
     }
+    sums
+}
+
+/// The first so many elements, which are there afterwards; what was there stays.
+fn room<T: Copy + Default>(elements: &mut Vec<T>, count: usize) -> &mut [T] {
+    if elements.len() < count {
+        elements.resize(count, T::default());
+    }
+    &mut elements[..count]
 }
 
 #[cfg(test)]
@@ -163,7 +183,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_kernel_of_this_processor_gives_the_same_bits_with_int4(
-            count in 1usize..10,
+            count in 1usize..18,
             inputs in 1usize..100,
             outputs in 1usize..40,
             pace in 0.01f32..3.0,

@@ -8,7 +8,7 @@ use super::{Block, CHANNELS, Int4Weights, Int8Weights, QUAD, Rows};
 
 /// Rows that AVX-512 takes at once where there are many.
 const MOST_ROWS: usize = 8;
-/// Rows whose sums with two panels of int8 weights fit into the registers of AVX-512.
+/// Rows whose sums with two panels of int8 weights, or one of int4 weights, fit into the registers of AVX-512.
 const ROWS_AT_ONCE: usize = 12;
 
 pub(super) fn avx_vnni(rows: &Rows, weights: &Int8Weights, sums: &mut [i32]) {
@@ -145,15 +145,18 @@ pub(super) fn avx_vnni_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f32]
     });
 }
 
-pub(super) fn avx512_vnni(rows: &Rows, weights: &Int8Weights, sums: &mut [i32]) {
-    let width = weights.padded_outputs();
-    // A sentence is often a little longer than eight rows: the rest apart would read all weights again.
-    let most = if (MOST_ROWS..=ROWS_AT_ONCE).contains(&rows.count()) {
+/// How many rows go together: a sentence is often a little longer than eight, and the rest apart would read all weights again.
+fn at_once(rows: &Rows) -> usize {
+    if (MOST_ROWS..=ROWS_AT_ONCE).contains(&rows.count()) {
         ROWS_AT_ONCE
     } else {
         MOST_ROWS
-    };
-    strips(rows, width, sums, most, |count, strip| {
+    }
+}
+
+pub(super) fn avx512_vnni(rows: &Rows, weights: &Int8Weights, sums: &mut [i32]) {
+    let width = weights.padded_outputs();
+    strips(rows, width, sums, at_once(rows), |count, strip| {
         // SAFETY: the tier is chosen only when the processor has AVX512F and AVX512-VNNI.
         unsafe {
             with_rows!(count, avx512_vnni_strip(strip, weights), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; 12);
@@ -227,10 +230,10 @@ fn avx512_vnni_tile<const R: usize, const P: usize>(
 
 pub(super) fn avx512_vnni_int4(rows: &Rows, weights: &Int4Weights, sums: &mut [f32]) {
     let width = weights.padded_outputs();
-    strips(rows, width, sums, MOST_ROWS, |count, strip| {
+    strips(rows, width, sums, at_once(rows), |count, strip| {
         // SAFETY: the tier is chosen only when the processor has AVX512F and AVX512-VNNI.
         unsafe {
-            with_rows!(count, avx512_vnni_int4_strip(strip, weights), 1, 2, 3, 4, 5, 6, 7; 8);
+            with_rows!(count, avx512_vnni_int4_strip(strip, weights), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; 12);
         }
     });
 }

@@ -285,17 +285,21 @@ impl Linear {
                     Some(scaling) => rows.quantise_fixed(input, weights.inputs(), scaling),
                     None => rows.quantise(input, weights.inputs()),
                 }
-                multiply(tier, rows, weights, sums);
+                let sums = multiply(tier, rows, weights, sums);
                 epilogue.apply(tier, rows, weights, sums, out);
             }
             Weights::Int4(weights) => {
                 int4_rows.quantise(input, weights.inputs());
-                multiply_int4(tier, int4_rows, weights, float_sums);
+                let float_sums = multiply_int4(tier, int4_rows, weights, float_sums);
                 epilogue.apply_int4(tier, int4_rows, weights, float_sums, out);
             }
             Weights::Float(weights) => {
                 let inputs = weights.inputs();
-                float_sums.resize(input.len() / inputs * weights.padded_outputs(), 0.0);
+                let size = input.len() / inputs * weights.padded_outputs();
+                if float_sums.len() < size {
+                    float_sums.resize(size, 0.0);
+                }
+                let float_sums = &mut float_sums[..size];
                 let left = Left::rows(input, inputs, inputs);
                 multiply_float(tier, left, weights, float_sums);
                 epilogue.apply_float(tier, weights.outputs(), float_sums, out);
