@@ -68,8 +68,8 @@ impl Default for WakeConfig {
     fn default() -> Self {
         WakeConfig {
             phrases: Vec::new(),
-            threshold: 2.4,
-            threshold_per_phone: -2.5,
+            threshold: 3.4,
+            threshold_per_phone: -2.6,
             word_threshold: -0.5,
             fit_weight: 10.0,
             pause_weight: 1.5,
