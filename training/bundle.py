@@ -19,7 +19,7 @@ VEHICLE = MODELS / "speech-en"
 #: have written them.
 FILES = (
     *("am-f32.onnx", "phones.txt", "lexicon.txt", "g2p.bin", "phone-lm.tsv"),
-    *("words.ngram", "am-mixed.onnx", "scout-int8.onnx"),
+    *("words.ngram", "scout-int8.onnx", "am-mixed.onnx"),
 )
 
 
