@@ -118,6 +118,16 @@ pub enum RecogniserError {
     },
 }
 
+impl RecogniserError {
+    /// An error unless a network has so many units.
+    fn unless_units(phones: usize, network: &AcousticModel) -> Result<(), RecogniserError> {
+        let model = network.units();
+        let fits = phones == model;
+        fits.then_some(())
+            .ok_or(RecogniserError::Units { phones, model })
+    }
+}
+
 /// What is done with the stream at present.
 enum State {
     /// Nobody listens.
@@ -174,12 +184,7 @@ impl Recogniser {
     ) -> Result<Recogniser, RecogniserError> {
         let manifest = bundle.manifest();
         let phones = lexicon.phones();
-        if phones.len() != model.units() {
-            return Err(RecogniserError::Units {
-                phones: phones.len(),
-                model: model.units(),
-            });
-        }
+        RecogniserError::unless_units(phones.len(), &model)?;
         let background = Background::load(bundle, phones)?;
         config.decoder.confidence = ConfidenceScale::from_manifest(&manifest.confidence);
         let mut spotter = WakeSpotter::new(lexicon, &background, config.wake.clone())?;

@@ -1,9 +1,8 @@
 //! The first stage of the cascade behind voice activity: a small network that listens for anything like a wake phrase.
 //!
 //! While a wake phrase is awaited, speech reaches the scout alone. What it takes for possible, and what was said for some
-//! seconds before it, is heard once more by the large network, whose spotter decides. Cascades of this kind: J. Sun et al.,
-//! "An empirical study of cross-lingual transfer learning techniques for small-footprint keyword spotting", ICMLA 2017;
-//! Apple Siri Team, "Hey Siri: An on-device DNN-powered voice trigger", 2017.
+//! seconds before it, is heard once more by the large network, whose spotter decides. A cascade of this kind: A. Gruenstein et al.,
+//! "A cascade architecture for keyword spotting on mobile devices", arXiv 1712.03603, 2017.
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use crate::lexicon::Lexicon;
 use crate::wake::{WakeConfig, WakeSpotter};
 
 /// What was said so long before is heard again by the large network, samples.
-pub(super) const BEFORE: u64 = 4000 * MS;
+const BEFORE: u64 = 4000 * MS;
 /// For so long after something like a wake phrase it goes on to listen, samples.
 const AFTER: u64 = 1000 * MS;
 
@@ -114,12 +113,7 @@ impl Recogniser {
         lexicon: &Lexicon,
     ) -> Result<(), RecogniserError> {
         let phones = lexicon.phones();
-        if phones.len() != model.units() {
-            return Err(RecogniserError::Units {
-                phones: phones.len(),
-                model: model.units(),
-            });
-        }
+        RecogniserError::unless_units(phones.len(), model)?;
         if self.config.wake.phrases.is_empty() {
             return Ok(());
         }

@@ -27,13 +27,7 @@ impl Recogniser {
     /// # Errors
     /// [`RecogniserError`] when the network has other units or its features cannot be computed; the present one stays.
     pub fn set_model(&mut self, model: &Arc<AcousticModel>) -> Result<(), RecogniserError> {
-        let phones = self.decoder.columns() / 2;
-        if phones != model.units() {
-            return Err(RecogniserError::Units {
-                phones,
-                model: model.units(),
-            });
-        }
+        RecogniserError::unless_units(self.decoder.columns() / 2, model)?;
         self.next_ears = Some(Ears::new(&self.features, model)?);
         Ok(())
     }
