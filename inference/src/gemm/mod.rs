@@ -114,7 +114,7 @@ pub fn multiply_int4<'a>(
 }
 
 /// The first so many elements, which are there afterwards; what was there stays.
-fn room<T: Copy + Default>(elements: &mut Vec<T>, count: usize) -> &mut [T] {
+pub(crate) fn room<T: Copy + Default>(elements: &mut Vec<T>, count: usize) -> &mut [T] {
     if elements.len() < count {
         elements.resize(count, T::default());
     }

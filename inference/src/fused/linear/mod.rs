@@ -9,7 +9,7 @@ use super::operator::{Operator, Past, Workspace};
 use super::overlay::LowRank;
 use crate::gemm::{
     Activation, Epilogue, FloatWeights, GROUP, Int4Weights, Int8Weights, Left, Scaling, multiply,
-    multiply_float, multiply_int4,
+    multiply_float, multiply_int4, room,
 };
 
 pub(super) use chain::fuse;
@@ -296,10 +296,7 @@ impl Linear {
             Weights::Float(weights) => {
                 let inputs = weights.inputs();
                 let size = input.len() / inputs * weights.padded_outputs();
-                if float_sums.len() < size {
-                    float_sums.resize(size, 0.0);
-                }
-                let float_sums = &mut float_sums[..size];
+                let float_sums = room(float_sums, size);
                 let left = Left::rows(input, inputs, inputs);
                 multiply_float(tier, left, weights, float_sums);
                 epilogue.apply_float(tier, weights.outputs(), float_sums, out);
