@@ -11,7 +11,7 @@ import argparse
 import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,10 @@ from training.export import Stream, load
 from training.fake_quant import FakeQuantised, read_plan
 from training.features import LogMel
 from training.model import SUBSAMPLING
-from training.units import read_phones
+from training.units import SIL, read_phones
+
+#: Samples (16 kHz) of an output frame.
+ALIGNED = 480
 
 #: Log-mel [frames, mels], whole chunks, to log likelihoods [frames / 3, columns].
 Network = Callable[[np.ndarray], np.ndarray]
@@ -52,19 +55,37 @@ def of_bundle(folder: Path, file: str) -> tuple[Network, int, int]:
     return stream.run, stream.frames, manifest["acoustic"]["delay"]
 
 
+def outputs(features: np.ndarray, frames: int, network: tuple[Network, int, int]) -> np.ndarray:
+    """So many frames of a network's output, label delay taken off; after the end the newest frame is repeated."""
+    run, chunk, delay = network
+    wanted = -(-(frames + delay) * SUBSAMPLING // chunk) * chunk
+    features = np.pad(features[:wanted], ((0, max(0, wanted - len(features))), (0, 0)), mode="edge")
+    return run(features)[delay : delay + frames]
+
+
+def align(samples: np.ndarray, words: Sequence, network: tuple[Network, int, int]) -> list[tuple[int, int, int]] | None:
+    """Units (unit, first frame, frames) of a recording, its words with their ways to be said; None where no path fits."""
+    features = LogMel()(torch.from_numpy(samples)[None])[0].numpy()
+    columns = outputs(features, len(features) // SUBSAMPLING, network)
+    return viterbi.align(columns, viterbi.transcript_graph(words))
+
+
+def speech(path: list[tuple[int, int, int]], samples: int) -> np.ndarray:
+    """Of an alignment, a Boolean for each ALIGNED of so many samples: whether it is speech."""
+    labels = np.zeros(-(-samples // ALIGNED), bool)
+    for unit, begin, length in path:
+        labels[begin : begin + length] = unit != SIL
+    return labels
+
+
 def heard(
     items: list[Item], samples: torch.Tensor, network: tuple[Network, int, int], transitions: np.ndarray
 ) -> Iterator[scoring.Heard]:
     """Runs the network over utterances; the end is padded with repetitions of the newest frame, as in the vehicle."""
-    run, chunk, delay = network
     log_mel = LogMel()
     for item in items:
         sound = samples[item.start : item.start + item.length].float()[None] / 32768.0
-        features = log_mel(sound)[0].numpy()
-        frames = int(output_frames(item.length))
-        wanted = -(-(frames + delay) * SUBSAMPLING // chunk) * chunk
-        features = np.pad(features[:wanted], ((0, max(0, wanted - len(features))), (0, 0)), mode="edge")
-        columns = run(features)[delay : delay + frames]
+        columns = outputs(log_mel(sound)[0].numpy(), int(output_frames(item.length)), network)
         path = viterbi.align(columns, viterbi.transcript_graph(item.pronunciations))
         if path is None:
             units = [unit for word in item.pronunciations for unit in word[0]]

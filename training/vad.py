@@ -17,21 +17,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from training import evaluate, noise, viterbi
+from training import evaluate, noise
 from training.bundle import BUNDLE
 from training.corpus import EVALUATION_ONLY, decode, read_manifest, read_tar
-from training.features import FFT, LOW_HZ, SAMPLE_RATE, LogMel, mel
-from training.model import SUBSAMPLING
+from training.evaluate import ALIGNED
+from training.features import FFT, LOW_HZ, SAMPLE_RATE, mel
 from training.prepare import load_lexicon
-from training.units import SIL, Lexicon
+from training.units import Lexicon
 
 FRAME = 256
 WINDOW = 512
 BANDS = 32
 HIGH_HZ = 7600.0
 FLOOR = 1e-7
-#: Samples of one output frame of the acoustic network.
-ALIGNED = 480
 MAGIC = b"VVAD\x01"
 WEIGHTS = Path(__file__).resolve().parent.parent / "speech" / "src" / "vad" / "weights.bin"
 
@@ -116,19 +114,8 @@ def labelled(speech: Path, bundle: Path, hours: float, splits: set[str]) -> list
 def _labels(
     samples: np.ndarray, words: tuple[str, ...], lexicon: Lexicon, network: tuple[evaluate.Network, int, int]
 ) -> np.ndarray | None:
-    run, chunk, delay = network
-    features = LogMel()(torch.from_numpy(samples)[None])[0].numpy()
-    frames = len(features) // SUBSAMPLING
-    wanted = -(-(frames + delay) * SUBSAMPLING // chunk) * chunk
-    features = np.pad(features, ((0, max(0, wanted - len(features))), (0, 0)), mode="edge")[:wanted]
-    columns = run(features)[delay : delay + frames]
-    path = viterbi.align(columns, viterbi.transcript_graph([lexicon.pronunciations(word) for word in words]))
-    if path is None:
-        return None
-    labels = np.zeros(-(-len(samples) // ALIGNED), bool)
-    for unit, begin, length in path:
-        labels[begin : begin + length] = unit != SIL
-    return labels
+    path = evaluate.align(samples, [lexicon.pronunciations(word) for word in words], network)
+    return None if path is None else evaluate.speech(path, len(samples))
 
 
 class Mixer:

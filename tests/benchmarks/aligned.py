@@ -7,35 +7,22 @@ import numpy as np
 from manifests import words
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from training import evaluate, viterbi
-from training.features import LogMel
-from training.model import SUBSAMPLING
+from training import evaluate
+from training.evaluate import ALIGNED
 from training.prepare import load_lexicon
 from training.units import SIL
-
-#: Samples (16 kHz) of a frame of the alignment.
-ALIGNED = 480
 
 
 class Aligner:
     """Aligns clean recordings with their transcripts."""
 
     def __init__(self, bundle):
-        import torch
-
-        self.tensor = torch.from_numpy
-        self.run, self.chunk, self.delay = evaluate.of_bundle(bundle, "am-f32.onnx")
+        self.network = evaluate.of_bundle(bundle, "am-f32.onnx")
         _, self.lexicon = load_lexicon(bundle)
-        self.log_mel = LogMel()
 
     def path(self, samples, text):
         """Units as (unit, first frame, frames), or None where no path fits."""
-        features = self.log_mel(self.tensor(samples.astype(np.float32))[None])[0].numpy()
-        frames = len(features) // SUBSAMPLING
-        wanted = -(-(frames + self.delay) * SUBSAMPLING // self.chunk) * self.chunk
-        features = np.pad(features, ((0, max(0, wanted - len(features))), (0, 0)), mode="edge")[:wanted]
-        columns = self.run(features)[self.delay : self.delay + frames]
-        return viterbi.align(columns, viterbi.transcript_graph(self.spoken(text)))
+        return evaluate.align(samples.astype(np.float32), self.spoken(text), self.network)
 
     def spoken(self, text):
         """Pronunciations of each word."""
@@ -44,12 +31,7 @@ class Aligner:
     def speech(self, samples, text):
         """A Boolean for every 480 samples, or None where no path fits."""
         path = self.path(samples, text)
-        if path is None:
-            return None
-        labels = np.zeros(-(-len(samples) // ALIGNED), bool)
-        for unit, begin, length in path:
-            labels[begin : begin + length] = unit != SIL
-        return labels
+        return None if path is None else evaluate.speech(path, len(samples))
 
     def words(self, samples, text):
         """Words as (word, first sample, end), and the longest silence as (first sample, end); None where no path fits or
