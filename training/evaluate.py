@@ -64,7 +64,7 @@ def outputs(features: np.ndarray, frames: int, network: tuple[Network, int, int]
 
 
 def align(samples: np.ndarray, words: Sequence, network: tuple[Network, int, int]) -> list[tuple[int, int, int]] | None:
-    """Units (unit, first frame, frames) of a recording, its words with their ways to be said; None where no path fits."""
+    """Units (unit, first frame, frames) of a recording of words with these pronunciations; None where no path fits."""
     features = LogMel()(torch.from_numpy(samples)[None])[0].numpy()
     columns = outputs(features, len(features) // SUBSAMPLING, network)
     return viterbi.align(columns, viterbi.transcript_graph(words))
