@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,19 @@ STRIDE = HOP * SUBSAMPLING
 CENTRE = WINDOW // 2
 #: Playing speeds that training draws from; they change pitch and formants, too.
 SPEEDS = (0.9, 0.95, 1.0, 1.05, 1.1)
+#: Samples over which a cut fades into the room around it.
+FADE = 240
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What of an utterance is heard, in samples from its start: [first, last), and around it the room's silence, over
+    and over, forwards and backwards."""
+
+    first: int
+    last: int
+    room: int
+    room_length: int
 
 
 @dataclass
@@ -35,6 +48,7 @@ class Item:
     length: int
     pronunciations: list[list[tuple[int, ...]]]
     segments: list[tuple[int, float]] = field(default_factory=list)
+    cut: Cut | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -45,7 +59,8 @@ class Item:
 @dataclass
 class Batch:
     """Rows of a batch. `labels` [rows, frames] are output columns, -100 where there is nothing to learn;
-    `units` and `first_frames` [rows, longest] the aligned units and where they begin, padded with -1.
+    `units` and `first_frames` [rows, longest] the aligned units and where they begin, padded with -1; `cuts` [rows, 4]
+    the fields of `Cut`, a room of no length where a whole utterance is heard.
     Arrays as the workers lay them out, tensors after `to`."""
 
     starts: np.ndarray | torch.Tensor
@@ -56,6 +71,7 @@ class Batch:
     first_frames: np.ndarray | torch.Tensor
     unit_counts: np.ndarray | torch.Tensor
     frames: np.ndarray | torch.Tensor
+    cuts: np.ndarray | torch.Tensor
 
     @property
     def samples(self) -> int:
@@ -172,19 +188,34 @@ def assemble(group: list[Item], rng: np.random.Generator, speeds: Sequence[float
         first_frames=firsts,
         unit_counts=np.array([len(starts) for *_, starts in rows]),
         frames=np.array([frames for _, _, frames, _ in rows]),
+        cuts=np.array([astuple(item.cut or Cut(0, item.length, 0, 0)) for item, *_ in rows]),
     )
 
 
 def gather(samples: torch.Tensor, batch: Batch, longest: int) -> torch.Tensor:
     """Waveforms [rows, longest] of a batch on the device of `samples`, at the drawn speeds (linear interpolation),
-    zero-padded."""
-    device = samples.device
+    zero-padded; cuts of utterances in the silence of their rooms."""
     speeds, lengths, starts = batch.speeds[:, None], batch.lengths[:, None], batch.starts[:, None]
-    position = torch.arange(longest, device=device, dtype=torch.float64)[None, :] * speeds
+    position = torch.arange(longest, device=samples.device, dtype=torch.float64)[None, :] * speeds
+    inside = position.long() < lengths - 1
+    sound = _interpolated(samples, starts, torch.minimum(position, lengths - 1))
+    first, last, room, room_length = (column[:, None] for column in batch.cuts.unbind(1))
+    silence = _interpolated(samples, starts + room, _to_and_fro(position, room_length))
+    weight = (torch.minimum(position - first, last - position).float() / FADE).clamp(0, 1)
+    sound = torch.where(room_length > 0, torch.lerp(silence, sound, weight), sound)
+    return torch.where(inside, sound, 0.0) / 32768.0
+
+
+def _to_and_fro(position: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+    """Positions that run forwards and backwards within a length."""
+    turn = (length - 1).clamp_min(1)
+    return turn - (position % (2 * turn) - turn).abs()
+
+
+def _interpolated(samples: torch.Tensor, starts: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Samples at positions, not whole ones, from starts."""
     whole = position.long()
-    inside = whole < lengths - 1
-    whole = torch.minimum(whole, lengths - 2).clamp_min(0)
-    fraction = (position - whole).float().clamp(0, 1)
-    left = samples[starts + whole].float()
-    right = samples[starts + whole + 1].float()
-    return torch.where(inside, left + (right - left) * fraction, torch.zeros((), device=device)) / 32768.0
+    fraction = (position - whole).float()
+    at = (starts + whole).clamp(0, len(samples) - 2)
+    left, right = samples[at].float(), samples[at + 1].float()
+    return left + (right - left) * fraction

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training import forced, losses, scoring
+from training import forced, losses, scoring, spans
 from training.augment import WARPS, Augment, strength
 from training.bundle import BUNDLE
 from training.dataset import SPEEDS, STRIDE, Batch, Item, Pack, assemble, batches, gather, output_frames, repeated
@@ -192,10 +192,7 @@ class Trainer:
         ready = context.Queue(maxsize=8)
         seeds = self.rng.integers(1 << 60, size=self.args.workers)
         workers = [
-            context.Process(
-                target=_lay_out, args=(usable, self.args.seconds, self.args.speeds, int(seed), ready), daemon=True
-            )
-            for seed in seeds
+            context.Process(target=_lay_out, args=(usable, self.args, int(seed), ready), daemon=True) for seed in seeds
         ]
         for worker in workers:
             worker.start()
@@ -326,12 +323,12 @@ def keep_norms(model: torch.nn.Module) -> None:
             layer.eval()
 
 
-def _lay_out(items: list[Item], seconds: float, speeds: list[float], seed: int, ready: multiprocessing.Queue) -> None:
+def _lay_out(items: list[Item], args: argparse.Namespace, seed: int, ready: multiprocessing.Queue) -> None:
     """Fills a queue with batches for ever."""
     rng = np.random.default_rng(seed)
     while True:
-        for group in batches(items, seconds, rng):
-            batch = assemble(group, rng, speeds)
+        for group in batches(items + spans.drawn(items, args.spans, rng), args.seconds, rng):
+            batch = assemble(group, rng, args.speeds)
             if batch is not None:
                 ready.put(batch)
 
@@ -398,6 +395,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--repeat", nargs="+", default=[], metavar="CORPUS=N", help="hear a corpus so many times in each pass"
+    )
+    parser.add_argument(
+        "--spans", type=float, default=0.0, help="spans of one to three words said alone for each utterance in a pass"
     )
     parser.add_argument("--speeds", type=float, nargs="+", default=SPEEDS, help="playing speeds to draw from")
     parser.add_argument(

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from training import evaluate
 from training.evaluate import ALIGNED
 from training.prepare import load_lexicon
+from training.spans import part
 from training.units import SIL
 
 
@@ -50,17 +51,3 @@ class Aligner:
             for word, (first, end) in zip(words(text), parted, strict=True)
         ]
         return found, (begin * ALIGNED, (begin + length) * ALIGNED)
-
-
-def part(units, spoken):
-    """Parts a row of units into words, each said in one of its ways: (first, end) of each word, None if it cannot be done."""
-    ways = {0: []}
-    for pronunciations in spoken:
-        longer = {}
-        for at, parted in ways.items():
-            for said in pronunciations:
-                end = at + len(said)
-                if tuple(units[at:end]) == tuple(said):
-                    longer.setdefault(end, [*parted, (at, end)])
-        ways = longer
-    return ways.get(len(units))

@@ -9,16 +9,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from training import augment, cabin, cmudict_text, forced, losses, noise, scoring, viterbi
+from training import augment, cabin, cmudict_text, forced, losses, noise, scoring, spans, viterbi
 from training.average import average
 from training.bundle import BUNDLE, FILES, VEHICLE, hashes, read_phone_lm, rehash, write_phone_lm
-from training.dataset import CENTRE, STRIDE, Item, Pack, assemble, first_frames, repeated
+from training.dataset import CENTRE, STRIDE, Item, Pack, assemble, first_frames, gather, repeated
 from training.evaluate import first_of_each, heard, of_checkpoint
 from training.export import TOLERANCE, Stream, check
 from training.g2p import EXTRA, Model
@@ -164,6 +165,39 @@ def test_a_batch_labels_begin_and_continue() -> None:
     assert batch.labels[1, frames[1] :].tolist() == [-100] * (frames[0] - frames[1])
     assert batch.units.tolist() == [[0, 3, 5], [0, 3, -1]]
     assert batch.first_frames.tolist() == [[0, 4, 9], [0, 4, -1]]
+
+
+def test_a_span_is_said_alone_in_the_room_of_its_utterance() -> None:
+    words, ways = ["one", "two"], [[(3, 5)], [(7,), (8, 9)]]
+    path = [(0, 0), (3, 10), (5, 14), (0, 20), (8, 24), (9, 30), (0, 36)]
+    item = Item("a", "c", "train", "s", words, 0, 50 * STRIDE, ways, [(unit, at_frame(frame)) for unit, frame in path])
+    samples = torch.full((50 * STRIDE,), 100, dtype=torch.int16)
+    for first, last, level in ((10, 20, 3000), (24, 36, 5000)):
+        samples[first * STRIDE - 40 : last * STRIDE - 40] = level
+    rng = np.random.default_rng(1)
+    seen = set()
+    for cut in (spans.span(item, rng) for _ in range(40)):
+        batch = assemble([cut], rng)
+        seen.add(" ".join(cut.words))
+        assert batch.units[0].tolist() == [0, *(u for u, _ in cut.segments[1:-1]), 0]
+        sound = gather(samples, batch.to(torch.device("cpu")), batch.samples)[0] * 32768
+        kept = slice(cut.cut.first + 400, cut.cut.last - 400)
+        if len(cut.words) == 1:
+            assert (sound[kept] == (3000 if cut.words == ["one"] else 5000)).all()
+        assert (sound[: cut.cut.first - 1] == 100).all() and (sound[cut.cut.last + 1 : -2] == 100).all()
+        begun = batch.first_frames[0, 1] * STRIDE
+        assert abs(begun - cut.cut.first - spans.MARGIN) < STRIDE
+    assert seen == {"one", "two", "one two"}
+    assert len(spans.drawn([item], 3.0, rng)) == 3
+
+
+def test_what_cannot_be_cut_is_left_out() -> None:
+    path = [(0, 0), (3, 2), (5, 14), (0, 20)]
+    segments = [(unit, at_frame(frame)) for unit, frame in path]
+    breathless = Item("a", "c", "train", "s", ["one"], 0, 23 * STRIDE, [[(3, 5)]], segments)
+    assert spans.span(breathless, np.random.default_rng(1)) is None
+    other = replace(breathless, length=50 * STRIDE, pronunciations=[[(3, 4)]])
+    assert spans.span(other, np.random.default_rng(1)) is None
 
 
 # --- search ----------------------------------------------------------------------------------------------------------
