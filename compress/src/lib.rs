@@ -34,6 +34,7 @@ pub mod restore;
 pub mod runtime;
 pub mod sentences;
 pub mod sizes;
+pub mod texts;
 pub mod trial;
 pub mod tucker;
 

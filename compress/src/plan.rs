@@ -242,7 +242,7 @@ pub fn find(
 fn divergence(trial: &Trial, plan: &Plan) -> Result<f64, PlanError> {
     let mut model = trial.floats().clone();
     plan.apply(&mut model)?;
-    Ok(trial.compare(model)?.divergence)
+    Ok(trial.compare(&model)?.divergence)
 }
 
 /// Divergence with one layer alone in this width.

@@ -1,11 +1,14 @@
-//! A bundle's float network with recordings: how far another network is from it.
+//! A bundle's float network with recordings or sentences: how far another network is from it.
+
+use std::path::Path;
 
 use tract_onnx::pb::ModelProto;
 use vocar_inference::{AcousticModel, Bundle, CpuEngine, Engine, EngineError, Precision};
 use vocar_speech::dictation::{ScoresError, acoustic_scores};
 
-use crate::bundle::{BundleError, floats_of};
-use crate::prune::{RecordError, Recorder, Records};
+use crate::bundle::{BundleError, floats, floats_of};
+use crate::prune::{RecordError, Recorder, Records, record_texts};
+use crate::texts::{Scores, Texts, TextsError};
 
 /// Why networks cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,9 @@ pub enum TrialError {
     /// A recording cannot be heard.
     #[error(transparent)]
     Scores(#[from] ScoresError),
+    /// A sentence cannot be read.
+    #[error(transparent)]
+    Texts(#[from] TextsError),
     /// What goes on in a network cannot be recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -30,20 +36,27 @@ pub enum TrialError {
 /// How far a network is from the floats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distance {
-    /// Mean Kullback-Leibler divergence of the posteriors, nats a frame.
+    /// Mean Kullback-Leibler divergence of the posteriors, nats a frame; of sentences nats an intent or tag.
     pub divergence: f64,
-    /// Share of the frames whose likeliest column is the same, 0 to 1.
+    /// Share of the frames, or of intents and tags, whose likeliest column is the same, 0 to 1.
     pub same: f64,
 }
 
-/// A bundle's float network with recordings to try others on.
+/// A bundle's float network with something to try others on.
 pub struct Trial {
-    bundle: Bundle,
+    ground: Ground,
     floats: ModelProto,
-    recordings: Vec<Vec<f32>>,
-    /// Log posteriors of the float network on each.
-    reference: Vec<Vec<f32>>,
-    columns: usize,
+    /// What the float network makes of it.
+    reference: Vec<Scores>,
+}
+
+/// What networks are tried on.
+enum Ground {
+    Recordings {
+        bundle: Box<Bundle>,
+        recordings: Vec<Vec<f32>>,
+    },
+    Sentences(Texts),
 }
 
 impl Trial {
@@ -52,18 +65,29 @@ impl Trial {
     /// # Errors
     /// [`TrialError`] when the bundle has none, or nothing can be heard.
     pub fn new(bundle: Bundle, recordings: Vec<Vec<f32>>) -> Result<Trial, TrialError> {
-        let mut trial = Trial {
-            floats: floats_of(&bundle)?,
-            bundle,
-            recordings,
-            reference: Vec::new(),
-            columns: 1,
-        };
-        (trial.reference, trial.columns) = trial.posteriors(trial.floats.clone())?;
-        if trial.reference.iter().all(Vec::is_empty) {
+        let floats = floats_of(&bundle)?;
+        let bundle = Box::new(bundle);
+        Trial::on(Ground::Recordings { bundle, recordings }, floats)
+    }
+
+    /// Runs the float network of a folder with a bundle of words over sentences.
+    ///
+    /// # Errors
+    /// [`TrialError`] when the bundle has none, or cannot read them.
+    pub fn reading(dir: &Path, texts: Texts) -> Result<Trial, TrialError> {
+        Trial::on(Ground::Sentences(texts), floats(dir)?)
+    }
+
+    fn on(ground: Ground, floats: ModelProto) -> Result<Trial, TrialError> {
+        let reference = ground.scores(&floats)?;
+        if reference.iter().all(|scores| scores.values.is_empty()) {
             return Err(TrialError::Silent);
         }
-        Ok(trial)
+        Ok(Trial {
+            ground,
+            floats,
+            reference,
+        })
     }
 
     /// The float network.
@@ -75,12 +99,12 @@ impl Trial {
     ///
     /// # Errors
     /// [`TrialError`] when it cannot be run.
-    pub fn compare(&self, model: ModelProto) -> Result<Distance, TrialError> {
+    pub fn compare(&self, model: &ModelProto) -> Result<Distance, TrialError> {
         let (mut total, mut same, mut frames) = (0.0, 0, 0);
-        let (found, _) = self.posteriors(model)?;
+        let found = self.ground.scores(model)?;
         for (one, other) in self.reference.iter().zip(&found) {
-            let rows = one.chunks_exact(self.columns);
-            for (one, other) in rows.zip(other.chunks_exact(self.columns)) {
+            let rows = one.values.chunks_exact(one.columns);
+            for (one, other) in rows.zip(other.values.chunks_exact(other.columns)) {
                 total += kullback_leibler(one, other);
                 same += usize::from(best(one) == best(other));
                 frames += 1;
@@ -93,33 +117,52 @@ impl Trial {
         })
     }
 
-    /// What goes into the constant products of a network of the same inputs and outputs while it hears the recordings.
+    /// What goes into the constant products of a network of the same inputs and outputs while it hears the recordings or reads
+    /// the sentences.
     ///
     /// # Errors
     /// [`TrialError`] when it cannot be run.
     pub fn record(&self, model: &ModelProto) -> Result<Records, TrialError> {
-        let recorder = Recorder::new(model.clone(), self.bundle.manifest(), self.columns)?;
-        self.heard_by(Box::new(recorder.clone()))?;
-        Ok(recorder.finish())
+        match &self.ground {
+            Ground::Recordings { bundle, recordings } => {
+                let columns = self.reference.first().map_or(1, |scores| scores.columns);
+                let recorder = Recorder::new(model.clone(), bundle.manifest(), columns)?;
+                heard_by(Box::new(recorder.clone()), bundle, recordings)?;
+                Ok(recorder.finish())
+            }
+            Ground::Sentences(texts) => Ok(record_texts(model, texts)?),
+        }
     }
+}
 
-    /// Log posteriors of each recording, and the columns of a row.
-    fn posteriors(&self, model: ModelProto) -> Result<(Vec<Vec<f32>>, usize), TrialError> {
-        let engine = CpuEngine::new(model, "the network on trial", self.bundle.manifest())?;
-        self.heard_by(Box::new(engine))
+impl Ground {
+    /// What a network makes of it.
+    fn scores(&self, model: &ModelProto) -> Result<Vec<Scores>, TrialError> {
+        match self {
+            Ground::Recordings { bundle, recordings } => {
+                let name = "the network on trial";
+                let engine = CpuEngine::new(model.clone(), name, bundle.manifest())?;
+                heard_by(Box::new(engine), bundle, recordings)
+            }
+            Ground::Sentences(texts) => Ok(texts.scores(model)?),
+        }
     }
+}
 
-    fn heard_by(&self, engine: Box<dyn Engine>) -> Result<(Vec<Vec<f32>>, usize), TrialError> {
-        let acoustic = self.bundle.manifest().acoustic.clone();
-        let network = AcousticModel::with_engine(engine, Precision::F32, acoustic)?;
-        let heard = |samples: &Vec<f32>| acoustic_scores(&self.bundle, &network, samples);
-        let rows = self
-            .recordings
-            .iter()
-            .map(heard)
-            .collect::<Result<_, _>>()?;
-        Ok((rows, network.signature().columns))
-    }
+/// Log posteriors of each recording.
+fn heard_by(
+    engine: Box<dyn Engine>,
+    bundle: &Bundle,
+    recordings: &[Vec<f32>],
+) -> Result<Vec<Scores>, TrialError> {
+    let acoustic = bundle.manifest().acoustic.clone();
+    let network = AcousticModel::with_engine(engine, Precision::F32, acoustic)?;
+    let columns = network.signature().columns;
+    let heard = |samples: &Vec<f32>| {
+        let values = acoustic_scores(bundle, &network, samples)?;
+        Ok(Scores { values, columns })
+    };
+    recordings.iter().map(heard).collect()
 }
 
 fn best(row: &[f32]) -> Option<usize> {

@@ -77,7 +77,7 @@ fn ranges_are_found_and_a_network_with_them_is_close_to_the_floats() {
             "something was rounded"
         );
         assert!(mean_difference(&ours, &stock) < 0.1, "{method:?}");
-        let distance = trial.compare(model).unwrap();
+        let distance = trial.compare(&model).unwrap();
         assert!(
             distance.divergence < 0.05 && distance.same > 0.9,
             "{method:?}: {distance:?}"

@@ -176,13 +176,16 @@ fn recordings_decide_better_than_the_size_of_weights() {
     assert!(
         stages[2].parameters < stages[1].parameters && stages[1].parameters < stages[0].parameters
     );
-    let blind = heard.judge.compare(by_size.clone()).unwrap().divergence;
+    let blind = heard.judge.compare(&by_size).unwrap().divergence;
     assert!(
         distances[2] < 0.7 * blind,
         "{} against {blind}",
         distances[2]
     );
-    assert_eq!(heard.judge.compare(model).unwrap().divergence, distances[2]);
+    assert_eq!(
+        heard.judge.compare(&model).unwrap().divergence,
+        distances[2]
+    );
 
     // What was pruned can be pruned again.
     let again = Wishes {

@@ -1,10 +1,12 @@
 //! Ranges of the activations that feed products and convolutions with constant weights, found by running the float network.
 //!
-//! [`calibrate`] takes a network and a [`Material`] to run it on; [`Speech`] is recordings as the recogniser hears them. Every
-//! tensor gets three ranges, of which quantising takes one: see [`Choice`].
+//! [`calibrate`] takes a network and a [`Material`] to run it on; [`Speech`] is recordings as the recogniser hears them,
+//! [`Texts`](crate::texts::Texts) sentences as understanding reads them. Every tensor gets three ranges, of which quantising takes one: see
+//! [`Choice`].
 
 mod histogram;
 mod ranges;
+mod sentences;
 mod speech;
 mod taps;
 
@@ -28,6 +30,9 @@ pub type Inputs = HashMap<String, Vec<f32>>;
 pub trait Material {
     /// Streams, each of which begins with the states at nought.
     fn streams(&self) -> usize;
+
+    /// The network with the sizes that a stream needs where its own are open; nothing where they are not.
+    fn fitted(&self, model: &ModelProto, stream: usize) -> Option<ModelProto>;
 
     /// The runs of a stream, in their order: every input that is no state.
     ///
@@ -68,7 +73,7 @@ pub enum CalibrationError {
     #[error("no temporary folder: {0}; let TMPDIR name one")]
     Folder(std::io::Error),
     /// Nothing was run.
-    #[error("there is nothing to calibrate on: give some seconds of speech")]
+    #[error("there is nothing to calibrate on: give some seconds of speech, or sentences")]
     Nothing,
     /// No layer would use a range.
     #[error(
@@ -92,11 +97,19 @@ pub fn calibrate(
     if found.is_empty() {
         return Err(CalibrationError::NoLayer);
     }
-    let mut probe = Probe::new(model, &found, material)?;
+    let mut probe = None;
     let mut histograms = vec![Histogram::default(); found.len()];
     let (streams, mut runs) = (material.streams(), 0);
     for stream in 0..streams {
         progress(stream, streams);
+        let fitted = material.fitted(model, stream);
+        let probe = match (&mut probe, fitted) {
+            (Some(probe), None) => probe,
+            (probe, fitted) => {
+                let model = fitted.as_ref().unwrap_or(model);
+                probe.insert(Probe::new(model, &found, material)?)
+            }
+        };
         probe.reset();
         for inputs in material.runs(stream)? {
             let outputs = probe.run(inputs)?;

@@ -1,5 +1,6 @@
 //! Recordings, as the recogniser hears them.
 
+use tract_onnx::pb::ModelProto;
 use vocar_inference::{Acoustic, Bundle};
 use vocar_speech::frontend::{FeatureSpec, LogMel};
 
@@ -30,6 +31,10 @@ impl Speech {
 impl Material for Speech {
     fn streams(&self) -> usize {
         self.recordings.len()
+    }
+
+    fn fitted(&self, _: &ModelProto, _: usize) -> Option<ModelProto> {
+        None
     }
 
     /// Whole steps; what is left at the end of a recording is not heard.

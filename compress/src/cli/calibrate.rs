@@ -3,19 +3,21 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vocar_compress::calibrate::{Speech, calibrate};
+use vocar_compress::bundle::Kind;
+use vocar_compress::calibrate::{Material, Speech, calibrate};
 use vocar_compress::{bundle, recordings};
 use vocar_inference::Bundle;
 
-use super::Outcome;
+use super::{Outcome, Reading};
 
 /// Find the ranges of what feeds each layer, for `quantise --static`.
 #[derive(Args)]
 pub struct Arguments {
-    /// A bundle with an f32 network.
+    /// A bundle with an f32 network; one of words may have it in int8 alone.
     bundle: PathBuf,
-    /// Recordings of speech to run it on: a table with a column `path`.
-    recordings: PathBuf,
+    /// What to run it on: recordings of speech, a table with a column `path`; for a bundle of words sentences, a table with the
+    /// columns `text` and `intent`.
+    table: PathBuf,
     /// The TOML file to write.
     output: PathBuf,
     /// Share of the values, per cent, that the range called percentile holds.
@@ -24,6 +26,8 @@ pub struct Arguments {
     /// Seconds of the recordings that are used.
     #[arg(long, default_value_t = 120.0)]
     seconds: f64,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Arguments {
@@ -35,12 +39,21 @@ impl Arguments {
         if !(50.0..=100.0).contains(&self.percentile) {
             return Err(format!("--percentile {}: 50 to 100 is wanted", self.percentile).into());
         }
-        let bundle = Bundle::open(&self.bundle)?;
-        let model = bundle::floats_of(&bundle)?;
-        let speech = Speech::new(&bundle, recordings::heard(&self.recordings, self.seconds)?);
-        let ranges = calibrate(&model, &speech, self.percentile, &mut |stream, streams| {
-            eprint!("\rrecording {} of {streams}", stream + 1);
-        })?;
+        let model = bundle::floats(&self.bundle)?;
+        let (material, stream): (Box<dyn Material>, _) = match Kind::of(&self.bundle) {
+            Kind::Speech => {
+                let bundle = Bundle::open(&self.bundle)?;
+                let heard = recordings::heard(&self.table, self.seconds)?;
+                (Box::new(Speech::new(&bundle, heard)), "recording")
+            }
+            Kind::Words => {
+                let sentences = self.reading.list(&self.table)?;
+                let texts = self.reading.texts(&self.bundle, &sentences)?;
+                (Box::new(texts), "length")
+            }
+        };
+        let progress = &mut |number, all| eprint!("\r{stream} {} of {all}", number + 1);
+        let ranges = calibrate(&model, &*material, self.percentile, progress)?;
         eprintln!();
         std::fs::write(&self.output, ranges.to_toml())
             .map_err(|e| format!("{}: {e}", self.output.display()))?;

@@ -7,6 +7,7 @@ pub mod factorise;
 pub mod plan;
 pub mod prune;
 pub mod quantise;
+mod reading;
 pub mod report;
 pub mod restore;
 pub mod time;
@@ -20,6 +21,8 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto, type_proto};
 use vocar_compress::check::{Checked, Second, check};
 use vocar_compress::{Report, bundle, read, write};
 use vocar_inference::Precision;
+
+use reading::Reading;
 
 /// What a command ends with.
 pub type Outcome = Result<(), Box<dyn Error>>;

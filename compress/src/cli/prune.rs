@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use prost::Message;
+use vocar_compress::bundle::Kind;
 use vocar_compress::prune::{Heard, NOfM, Share, Sparsity, Stage, Wishes, prune};
 use vocar_compress::recordings::heard;
 use vocar_compress::trial::Trial;
 use vocar_inference::Bundle;
 
-use super::{Outcome, Written, floats, put};
+use super::{Outcome, Reading, Written, floats, put};
 
-/// Of so many recordings one is to judge by, the others are to decide on.
+/// Of so many recordings or sentences one is to judge by, the others are to decide on.
 const JUDGES: usize = 5;
 
 /// Take out whole layers, heads, units, channels or single weights that give least.
@@ -31,8 +32,8 @@ pub struct Arguments {
     /// Weights that stay of each few inputs that follow each other, as in 2:4; the others become nought.
     #[arg(long, alias = "n:m", value_name = "N:M")]
     n_m: Option<NOfM>,
-    /// Recordings of speech to decide on, a table whose first column is `path`: the input is a bundle then. Every fifth of them
-    /// judges the result instead.
+    /// Recordings of speech to decide on, a table with a column `path`; for a bundle of words sentences, a table with the columns
+    /// `text` and `intent`. The input is a bundle then. Every fifth of them judges the result instead.
     #[arg(long, value_name = "TSV", required_unless_present = "magnitude")]
     recordings: Option<PathBuf>,
     /// Decide by the size of the weights alone; recordings then only judge.
@@ -47,6 +48,8 @@ pub struct Arguments {
     /// Leave layers whose name contains this as they are; may be given more than once.
     #[arg(long, value_name = "PART")]
     keep: Vec<String>,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Arguments {
@@ -64,7 +67,7 @@ impl Arguments {
         let progress = &mut |line: &str| eprintln!("{line}");
         let stages = prune(&mut model, &wishes, heard.as_ref(), progress)
             .map_err(|e| format!("{}: {e}", self.input.display()))?;
-        print!("{}", table(&stages));
+        print!("{}", table(&stages, Kind::of(&self.input)));
         let to = Written {
             input: &self.input,
             output: &self.output,
@@ -96,22 +99,35 @@ impl Arguments {
         })
     }
 
-    /// The input on the two kinds of recordings.
+    /// The input on the two kinds of recordings or sentences.
     fn hear(&self, recordings: &Path) -> Result<Heard, Box<dyn Error>> {
         let bundle = &self.input;
         if !bundle.is_dir() {
             return Err(format!(
-                "{}: recordings become features as a bundle's manifest says; give a bundle, or --magnitude alone",
+                "{}: recordings and sentences become inputs as a bundle's manifest says; give a bundle, or --magnitude alone",
                 bundle.display()
             )
             .into());
         }
-        let heard = heard(recordings, self.seconds)?.into_iter().enumerate();
-        let (judge, calibration): (Vec<_>, Vec<_>) = heard.partition(|(at, _)| at % JUDGES == 0);
-        let trial = |recordings: Vec<(usize, Vec<f32>)>| {
-            let recordings = recordings.into_iter().map(|(_, samples)| samples);
-            Trial::new(Bundle::open(bundle)?, recordings.collect()).map_err(Box::<dyn Error>::from)
-        };
+        if Kind::of(bundle) == Kind::Words {
+            let (judge, calibration) = parted(self.reading.list(recordings)?);
+            let trial = |sentences: Vec<_>| {
+                let texts = self.reading.texts(bundle, &sentences)?;
+                Ok(Trial::reading(bundle, texts)?)
+            };
+            return self.trials(judge, calibration, trial);
+        }
+        let (judge, calibration) = parted(heard(recordings, self.seconds)?);
+        let trial = |recordings| Ok(Trial::new(Bundle::open(bundle)?, recordings)?);
+        self.trials(judge, calibration, trial)
+    }
+
+    fn trials<T>(
+        &self,
+        judge: Vec<T>,
+        calibration: Vec<T>,
+        trial: impl Fn(Vec<T>) -> Result<Trial, Box<dyn Error>>,
+    ) -> Result<Heard, Box<dyn Error>> {
         let calibration = (!self.magnitude).then(|| trial(calibration));
         Ok(Heard {
             calibration: calibration.transpose()?,
@@ -120,10 +136,23 @@ impl Arguments {
     }
 }
 
-fn table(stages: &[Stage]) -> String {
-    let mut text = String::from(
-        "| after | parameters | not nought | nats a frame | same phone |\n|---|---|---|---|---|\n",
-    );
+/// What judges, and what is decided on.
+fn parted<T>(all: Vec<T>) -> (Vec<T>, Vec<T>) {
+    let (judge, calibration): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .enumerate()
+        .partition(|(at, _)| at % JUDGES == 0);
+    let bare = |numbered: Vec<(usize, T)>| numbered.into_iter().map(|(_, one)| one).collect();
+    (bare(judge), bare(calibration))
+}
+
+fn table(stages: &[Stage], kind: Kind) -> String {
+    let distance = match kind {
+        Kind::Speech => "nats a frame | same phone",
+        Kind::Words => "nats an intent or tag | same intent or tag",
+    };
+    let mut text =
+        format!("| after | parameters | not nought | {distance} |\n|---|---|---|---|---|\n");
     for stage in stages {
         let distance = stage.distance.map_or("- | -".to_owned(), |distance| {
             let same = 100.0 * distance.same;

@@ -33,7 +33,8 @@ pub struct Arguments {
     /// Ranges of `calibrate`, for int8 with static scales.
     #[arg(long, value_name = "TOML")]
     ranges: Option<PathBuf>,
-    /// Another network of the same inputs and outputs for the table; may be given more than once.
+    /// Another network of the same inputs and outputs for the table; for a bundle of words also a folder with a bundle of its own,
+    /// whose lightest network, rows and heads count. May be given more than once.
     #[arg(long, value_name = "NAME=FILE", value_parser = named)]
     network: Vec<(String, PathBuf)>,
     /// Recordings of sentences to recognise: a table with the columns `path` and `text`.
@@ -98,7 +99,8 @@ impl Arguments {
         let sentences = sentences::list(&self.table)?;
         let every = self.every.max(1);
         let sentences: Vec<Sentence> = sentences.into_iter().step_by(every).collect();
-        let wanted = self.wanted(plan.as_ref(), None, None);
+        let ranges = self.ranges.as_deref().map(Ranges::load).transpose()?;
+        let wanted = self.wanted(plan.as_ref(), ranges.as_ref(), None);
         let progress = &mut |line: &str| eprintln!("{line}");
         let rows = report::word_rows(&self.bundle, &self.domain, &sentences, &wanted, progress)?;
         print!("{}", report::words_markdown(&rows));

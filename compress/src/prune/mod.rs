@@ -1,9 +1,9 @@
 //! Pruning: whole layers, heads, units and channels that give least go, or single weights.
 //!
-//! What something gives is measured on recordings: of a layer, how far the posteriors move without it; of a group in a layer,
-//! how much its contribution to the layer's output changes from frame to frame. The products that read what is left are then
-//! refitted to the recordings. Without recordings the size of the weights decides. Networks that were pruned want tuning:
-//! `training.restore` reads them back.
+//! What something gives is measured on recordings, or on sentences for a network over words: of a layer, how far the posteriors
+//! move without it; of a group in a layer, how much its contribution to the layer's output changes from frame to frame. The
+//! products that read what is left are then refitted to the recordings. Without recordings the size of the weights decides.
+//! Networks that were pruned want tuning: `training.restore` and `training.nlu.restore` read them back.
 
 mod cut;
 mod index;
@@ -21,8 +21,8 @@ use std::str::FromStr;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
-pub(crate) use records::Recorder;
 pub use records::{RecordError, Records};
+pub(crate) use records::{Recorder, record_texts};
 pub use sparse::{NOfM, Sparsity};
 
 use crate::products::{floats, products, values_of};
@@ -101,7 +101,7 @@ pub struct Wishes {
     pub keep: Vec<String>,
 }
 
-/// A network on recordings: on some it is decided what goes, on others how good the result is.
+/// A network on recordings or sentences: on some it is decided what goes, on others how good the result is.
 pub struct Heard {
     /// To decide on; without them the size of the weights decides.
     pub calibration: Option<Trial>,
@@ -210,7 +210,7 @@ fn record(
 }
 
 fn stage(name: &str, model: &ModelProto, judge: Option<&Trial>) -> Result<Stage, PruneError> {
-    let distance = judge.map(|judge| judge.compare(model.clone()));
+    let distance = judge.map(|judge| judge.compare(model));
     let graph = model.graph.iter().flat_map(|graph| &graph.initializer);
     let constants = graph.filter(|constant| constant.data_type == DataType::Float as i32);
     let values: Vec<f32> = constants.flat_map(values_of).collect();
@@ -245,7 +245,7 @@ fn drop_layers(
                 continue;
             }
             let cost = match calibration {
-                Some(trial) => trial.compare(without(model, &layer))?.divergence,
+                Some(trial) => trial.compare(&without(model, &layer))?.divergence,
                 None => size(model, &layer),
             };
             progress(&format!("without {}: {cost:.4}", layer.name));

@@ -1,4 +1,4 @@
-//! What goes into the constant products of a network while it hears recordings.
+//! What goes into the constant products of a network while it hears recordings or reads sentences.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use vocar_inference::{Engine, EngineError, Manifest, Network, Operators, Session
 
 use crate::file::{FileError, write};
 use crate::products::products;
+use crate::texts::Texts;
 
 /// Sums over frames of one tensor's values and of the products of any two of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +93,11 @@ pub enum RecordError {
         "the network has no tensor `{0}` as the bundle's manifest says; they do not belong together"
     )]
     Missing(String),
+    /// An input that sentences have nothing for.
+    #[error(
+        "the network has the input `{0}`, and only `rows` and `mask` come from sentences; give a network of training.nlu.export"
+    )]
+    Input(String),
 }
 
 /// A network that gives out the inputs of its products, too, and adds them up on every step: an engine for hearing recordings.
@@ -168,6 +174,42 @@ impl Recorder {
     }
 }
 
+/// What goes into the constant products of a network over words while it reads sentences.
+///
+/// # Errors
+/// [`RecordError`] when it cannot be loaded or run, or has other inputs than rows and their mask.
+pub(crate) fn record_texts(model: &ModelProto, texts: &Texts) -> Result<Records, RecordError> {
+    let mut found: HashMap<String, Moments> = HashMap::new();
+    for (length, sentences) in texts.by_length() {
+        let mut model = Texts::fitted(model, length);
+        let graph = model.graph.get_or_insert_default();
+        let watched = watch(graph);
+        let (inputs, outputs) = (fed(graph), names(&graph.output));
+        let mut network = load(&model)?;
+        for sentence in sentences {
+            let mut given = texts.inputs(sentence);
+            let given = inputs.iter().map(|name| {
+                let values = given.remove(name);
+                values.ok_or_else(|| RecordError::Input(name.clone()))
+            });
+            let given = given.collect::<Result<Vec<_>, _>>()?;
+            let made = network.run(&given)?;
+            let fed = inputs.iter().zip(&given);
+            let values: HashMap<&String, &Vec<f32>> =
+                fed.chain(outputs.iter().zip(&made)).collect();
+            for (name, size) in &watched {
+                let moments = found.entry(name.clone());
+                let moments = moments.or_insert_with(|| Moments::new(*size));
+                values
+                    .get(name)
+                    .iter()
+                    .for_each(|values| moments.add(values));
+            }
+        }
+    }
+    Ok(Records(found))
+}
+
 fn load(model: &ModelProto) -> Result<Network, RecordError> {
     let folder = tempfile::tempdir().map_err(RecordError::Folder)?;
     let path = folder.path().join("recorded.onnx");
@@ -186,7 +228,7 @@ fn fed(graph: &GraphProto) -> Vec<String> {
     inputs.filter(|name| !constant(name)).collect()
 }
 
-/// Makes the inputs of all constant products outputs of the network; returns their names and sizes.
+/// Makes the inputs of all constant products outputs of the network, but for what is fed in; returns their names and sizes.
 fn watch(graph: &mut GraphProto) -> Vec<(String, usize)> {
     let mut watched: Vec<(String, usize)> = Vec::new();
     for product in products(graph) {
@@ -194,8 +236,9 @@ fn watch(graph: &mut GraphProto) -> Vec<(String, usize)> {
             watched.push((product.input, product.layer.inputs));
         }
     }
+    let there: Vec<String> = [fed(graph), names(&graph.output)].concat();
     for (name, _) in &watched {
-        if graph.output.iter().all(|output| output.name != *name) {
+        if !there.contains(name) {
             graph.output.push(ValueInfoProto {
                 name: name.clone(),
                 ..ValueInfoProto::default()

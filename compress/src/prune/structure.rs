@@ -206,7 +206,8 @@ fn newest<'a>(index: &Index<'a>, joined: &'a str) -> Result<(&'a str, Vec<Edit>)
     Ok((newest.as_str(), edits.into()))
 }
 
-/// Queries, keys and values from one product, heads along axis 1, keys and values with frames kept from before.
+/// Queries, keys and values from one product, heads along axis 1, keys and values with frames kept from before or without, and
+/// a bias for each head or one mask for all.
 fn attention(index: &Index, softmax: usize) -> Result<Part, String> {
     let input = |number: usize, which: usize| -> Result<&str, String> {
         let tensor = index.node(number).input.get(which);
@@ -235,12 +236,6 @@ fn attention(index: &Index, softmax: usize) -> Result<Part, String> {
     let turned = index.made(input(split, 0)?, "Transpose")?;
     let reshaped = index.made(input(turned, 0)?, "Reshape")?;
     let qkv = Layer::before(index, input(reshaped, 0)?)?;
-    let bias = index.floats(input(biased, 1)?);
-    let Some(&[1, heads, _, _]) = bias else {
-        return Err(format!(
-            "the bias of the scores is {bias:?}, not [1, heads, queries, keys]"
-        ));
-    };
     let numbers = |node: usize| -> Result<Vec<i64>, String> {
         let tensor = input(node, 1)?;
         let constant = index.constant(tensor);
@@ -249,6 +244,17 @@ fn attention(index: &Index, softmax: usize) -> Result<Part, String> {
             .ok_or_else(|| format!("`{tensor}` is no constant"))
     };
     let shape = numbers(reshaped)?;
+    let bias = input(biased, 1)?;
+    // A mask that is fed in is the same for all heads.
+    let (heads, own_bias) = match (index.floats(bias), index.is_fed(bias)) {
+        (Some(&[1, heads, _, _]), _) => (heads, true),
+        (None, true) => (shape.get(2).map_or(0, |all| all / 3), false),
+        (found, _) => {
+            return Err(format!(
+                "the bias of the scores is {found:?}, not [1, heads, queries, keys], and no mask that is fed in"
+            ));
+        }
+    };
     if shape.get(2) != Some(&(3 * heads)) || numbers(split)? != [heads; 3] {
         return Err(format!(
             "it is cut to {shape:?}, which is not three times {heads} heads"
@@ -268,12 +274,6 @@ fn attention(index: &Index, softmax: usize) -> Result<Part, String> {
             input: 1,
             at: None,
         },
-        Edit::Floats {
-            node: biased,
-            input: 1,
-            axis: 1,
-            rows: 1,
-        },
         Edit::Integers {
             node: flat,
             input: 1,
@@ -281,6 +281,12 @@ fn attention(index: &Index, softmax: usize) -> Result<Part, String> {
         },
         out_rows,
     ];
+    let bias_rows = Edit::Floats {
+        node: biased,
+        input: 1,
+        axis: 1,
+        rows: 1,
+    };
     Ok(Part {
         name: common(&[&label(index.node(qkv.product)), &label(index.node(out))]),
         groups: heads as usize,
@@ -288,6 +294,7 @@ fn attention(index: &Index, softmax: usize) -> Result<Part, String> {
         edits: qkv
             .edits(3)
             .chain(own)
+            .chain(own_bias.then_some(bias_rows))
             .chain(kept_keys)
             .chain(kept_values)
             .collect(),

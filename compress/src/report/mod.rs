@@ -100,7 +100,8 @@ pub struct Wanted<'a> {
     pub plan: Option<&'a Plan>,
     /// Ranges for int8 with static scales; without them there is none.
     pub ranges: Option<&'a Ranges>,
-    /// Networks that were made elsewhere, with their names: trained in low precision, pruned, distilled.
+    /// Networks that were made elsewhere, with their names: trained in low precision, pruned, distilled. Files; for a report over
+    /// words also folders with bundles of their own, of which the lightest network counts.
     pub networks: Vec<(String, PathBuf)>,
     /// What to recognise.
     pub closed_set: Option<&'a ClosedSet>,
@@ -122,7 +123,11 @@ pub fn rows(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<Row>, ReportError> {
     let mut rows = Vec::new();
-    for (name, model) in networks(trial.floats(), wanted)? {
+    let mut networks = networks(trial.floats(), wanted)?;
+    for (name, path) in &wanted.networks {
+        networks.push((name.clone(), read(path)?));
+    }
+    for (name, model) in networks {
         progress(&name);
         rows.push(row(name, model, trial, bundle, wanted)?);
     }
@@ -147,10 +152,12 @@ fn row(
         })
         .transpose()?;
     let Distance { divergence, same } =
-        trial.compare(model).map_err(|problem| ReportError::Trial {
-            name: name.clone(),
-            problem,
-        })?;
+        trial
+            .compare(&model)
+            .map_err(|problem| ReportError::Trial {
+                name: name.clone(),
+                problem,
+            })?;
     Ok(Row {
         name,
         bytes: size(&path),
@@ -175,6 +182,7 @@ fn step_ms(bundle: &Bundle) -> f64 {
     1e3 * samples as f64 / f64::from(manifest.features.sample_rate)
 }
 
+/// Networks made of the floats, with their names.
 fn networks(
     floats: &ModelProto,
     wanted: &Wanted,
@@ -219,9 +227,6 @@ fn networks(
         let smaller = simply(&thin, Bits::Eight)?;
         found.push((name.clone(), thin));
         found.push((format!("{name}, int8"), smaller));
-    }
-    for (name, path) in &wanted.networks {
-        found.push((name.clone(), read(path)?));
     }
     Ok(found)
 }

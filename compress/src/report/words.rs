@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tract_onnx::pb::ModelProto;
-use vocar_inference::{EngineError, Precision};
+use vocar_inference::{EngineError, Precision, TextBundle};
 use vocar_nlu::encoder::{Encoder, EncoderError, Guess, Span};
 
 use super::{ReportError, Wanted, networks, size};
 use crate::bench::{self, Engine};
 use crate::bundle::{self, floats};
-use crate::file::write;
+use crate::file::{read as read_file, write};
 use crate::sentences::Sentence;
 use crate::sizes::{Size, fix};
 
@@ -45,6 +45,8 @@ pub struct WordRow {
     pub name: String,
     /// Size of its file.
     pub bytes: u64,
+    /// Size of the words, their rows and the heads that go with it.
+    pub beside_bytes: u64,
     /// Median of a sentence of eight words with our engine, the network alone, milliseconds.
     pub median_ms: f64,
     /// 95th percentile of it, milliseconds.
@@ -79,8 +81,8 @@ pub struct Reading {
 }
 
 /// Makes every kind of smaller network that [`Wanted`] names from a bundle of words, puts each into a bundle of its own, times it in a
-/// process of its own and lets it read the sentences of a domain; tells `progress` what it does. Sentences to recognise mean
-/// nothing here.
+/// process of its own and lets it read the sentences of a domain; tells `progress` what it does. A network made elsewhere that is a
+/// folder comes with the rows and heads there, a file has those of the bundle. Sentences to recognise mean nothing here.
 ///
 /// # Errors
 /// [`ReportError`] when a network cannot be made, run or timed, or the bundle has no heads for the domain.
@@ -93,10 +95,21 @@ pub fn word_rows(
 ) -> Result<Vec<WordRow>, ReportError> {
     let mut rows: Vec<WordRow> = Vec::new();
     let mut reference: Option<Vec<Guess>> = None;
-    for (name, model) in networks(&floats(bundle)?, wanted)? {
+    let own = networks(&floats(bundle)?, wanted)?.into_iter();
+    let mut networks: Vec<Made> = own
+        .map(|(name, model)| Made {
+            name,
+            model,
+            from: bundle,
+        })
+        .collect();
+    for (name, path) in &wanted.networks {
+        networks.push(Made::elsewhere(name, path, bundle)?);
+    }
+    for Made { name, model, from } in networks {
         progress(&name);
         let folder = tempfile::tempdir().map_err(ReportError::Folder)?;
-        let path = bundle::derive(bundle, folder.path(), Precision::F32, &model)?;
+        let path = bundle::derive(from, folder.path(), Precision::F32, &model)?;
         let (reading, guesses) = read(folder.path(), domain, sentences)?;
         let reference = reference.get_or_insert_with(|| guesses.clone());
         let same = guesses
@@ -113,6 +126,7 @@ pub fn word_rows(
         rows.push(WordRow {
             name,
             bytes: size(&path),
+            beside_bytes: beside(folder.path())?,
             median_ms: times.median_ms,
             p95_ms: times.p95_ms,
             peak_bytes: times.peak,
@@ -121,6 +135,38 @@ pub fn word_rows(
         });
     }
     Ok(rows)
+}
+
+/// A network with the bundle whose rows and heads go with it.
+struct Made<'a> {
+    name: String,
+    model: ModelProto,
+    from: &'a Path,
+}
+
+impl<'a> Made<'a> {
+    /// A file, or the lightest network of a folder.
+    fn elsewhere(name: &str, path: &'a Path, bundle: &'a Path) -> Result<Made<'a>, ReportError> {
+        let (file, from) = if path.is_dir() {
+            (TextBundle::open(path)?.lightest().1, path)
+        } else {
+            (path.to_owned(), bundle)
+        };
+        Ok(Made {
+            name: name.to_owned(),
+            model: read_file(&file)?,
+            from,
+        })
+    }
+}
+
+/// Bytes of a bundle's words, their rows and its heads.
+fn beside(folder: &Path) -> Result<u64, ReportError> {
+    let bundle = TextBundle::open(folder)?;
+    let manifest = bundle.manifest();
+    let files = [&manifest.text.words, &manifest.text.rows];
+    let files = files.into_iter().chain(manifest.heads.values());
+    Ok(files.map(|file| size(&bundle.path(file))).sum())
 }
 
 /// Writes the network for one length of sentence.

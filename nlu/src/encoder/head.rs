@@ -29,7 +29,8 @@ impl Layer {
         })
     }
 
-    fn of(&self, state: &[f32]) -> Vec<f32> {
+    /// What it makes of a state.
+    pub fn of(&self, state: &[f32]) -> Vec<f32> {
         let products = self.weight.chunks_exact(self.dim).map(|row| {
             row.iter()
                 .zip(state)
