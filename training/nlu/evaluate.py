@@ -28,6 +28,7 @@ from training.nlu import data, scoring
 from training.nlu.data import DOMAINS, NONE, Example
 from training.nlu.model import Lookup, load
 from training.nlu.noise import Noise, sound_alikes
+from training.nlu.rounded import round_layers
 from training.nlu.train import ROOT, withheld
 
 #: How much of what is out of scope is to be found on the development sentences.
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--lexicon", type=Path, default=ROOT / "models" / "speech-en" / "lexicon.txt")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--withhold", type=Path, help="as for training")
+    parser.add_argument("--quantise", metavar="PLAN", help="as for training: evaluate the network in low precision")
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--bundle", type=Path, help="also measure this bundle as the run time reads it")
@@ -111,6 +113,8 @@ def main() -> None:
     args = parser.parse_args()
 
     model, state = load(args.checkpoint)
+    if args.quantise:
+        round_layers(model.encoder, args.quantise)
     lookup = Lookup(state["vocabulary"])
     corpus = data.corpus(args.packs, data.samples(args.samples), args.everyday, withheld(args.withhold))
     cpu, noise = torch.device("cpu"), Noise(sound_alikes(args.lexicon), untouched=0.0)

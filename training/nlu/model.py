@@ -30,18 +30,28 @@ class Config:
     dropout: float = 0.1
     #: Chance that a known word has to do with its n-grams alone, in training.
     unknown: float = 0.12
+    #: Heads and units of each layer where pruning has left fewer; a head is as wide as before.
+    pruned: list[list[int]] | None = None
+
+    @property
+    def head(self) -> int:
+        """Width of a head."""
+        return self.dim // self.heads
+
+    def widths(self) -> list[list[int]]:
+        """Heads and units of each layer."""
+        return self.pruned or [[self.heads, self.expansion * self.dim]] * self.layers
 
 
 class Block(nn.Module):
     """Attention and feed-forward, each on a normalised input and added to it."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, heads: int, units: int) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, inner = heads, heads * config.head
         self.first, self.second = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
-        self.qkv, self.out = nn.Linear(config.dim, 3 * config.dim), nn.Linear(config.dim, config.dim)
-        wide = config.expansion * config.dim
-        self.up, self.down = nn.Linear(config.dim, wide), nn.Linear(wide, config.dim)
+        self.qkv, self.out = nn.Linear(config.dim, 3 * inner), nn.Linear(inner, config.dim)
+        self.up, self.down = nn.Linear(config.dim, units), nn.Linear(units, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -65,7 +75,7 @@ class Encoder(nn.Module):
             nn.init.normal_(table.weight, std=0.1)
             table.weight.data[table.padding_idx] = 0.0
         self.project = nn.Linear(config.row, config.dim)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, *widths) for widths in config.widths())
         self.norm = nn.LayerNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
 

@@ -82,8 +82,8 @@ class Trainer:
         self.lessons = {d: self._lesson(d) for d in SHARES} if args.teachers else {}
         shipped = self.model.parameters_shipped() / 1e6
         print(f"{shipped:.2f} M parameters, { ({d: len(self.train[d]) for d in DOMAINS}) }", flush=True)
-        if args.int8:
-            round_layers(self.model.encoder)
+        if args.int8 or args.quantise:
+            round_layers(self.model.encoder, args.quantise)
         self.average = copy.deepcopy(self.model).eval()
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.02)
         self.step, self.spent, self.best = 0, 0.0, 0.0
@@ -99,7 +99,12 @@ class Trainer:
             return model, Lookup(state["vocabulary"])
         words = vocabulary(self.corpus, args.vocabulary)
         config = Config(
-            vocabulary=len(words), dim=args.dim, layers=args.layers, heads=args.dim // 32, dropout=args.dropout
+            vocabulary=len(words),
+            row=args.row,
+            dim=args.dim,
+            layers=args.layers,
+            heads=args.dim // 32,
+            dropout=args.dropout,
         )
         model, lookup = Understanding(Encoder(config), config.dim, self.labels), Lookup(words)
         if args.pretrain > 0 and not args.resume:
@@ -280,7 +285,11 @@ def options(description: str) -> argparse.ArgumentParser:
         "--heard", type=Path, nargs="*", default=[], help="from training.nlu.heard: what sentences were heard as"
     )
     parser.add_argument("--begin", type=Path, help="a checkpoint to go on from, with its words and sizes")
-    parser.add_argument("--int8", action="store_true", help="round layers as the shipped network does")
+    rounding = parser.add_mutually_exclusive_group()
+    rounding.add_argument("--int8", action="store_true", help="round layers as the shipped network does")
+    rounding.add_argument(
+        "--quantise", metavar="PLAN", help="round as this plan of vocar-compress says; int8 or int4 for every layer"
+    )
     parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="checkpoints to learn from besides")
     parser.add_argument("--lesson", type=int, default=300_000, help="sentences that the teachers are asked about")
     parser.add_argument("--hard", type=float, default=1.0, help="weight of the labels against the teachers")
@@ -293,6 +302,7 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--vocabulary", type=int, default=9000)
+    parser.add_argument("--row", type=int, default=96, help="width of the rows of words")
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--dropout", type=float, default=0.1)

@@ -6,23 +6,32 @@ import itertools
 import json
 import math
 import random
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
+from training import fake_quant
 from training.nlu import car_domain, chain, data, evaluate, names, pretrain, scoring, tensors, train
 from training.nlu.export import TOLERANCE, check, graph, manifest, write
-from training.nlu.model import Config, Encoder, Lookup, Understanding, load
+from training.nlu.model import Config, Encoder, Lookup, Understanding, load, saved
 from training.nlu.noise import Noise, cardinal, sound_alikes, spoken
-from training.nlu.rounded import Rounded, round_layers
+from training.nlu.restore import beside, restore
+from training.nlu.rounded import HalvedNorm, Rounded, round_layers, search_scales
 from training.nlu.text import BUCKETS, grams, words
 from training.nlu.values import Values
+from training.tests.fake_quant_fixture import drawn, expected
+from training.tests.test_fake_quant import _stored_layers as stored_layers
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / "target" / "release" / "vocar-compress"
 
 
 def test_texts_are_split_as_the_daemon_splits_them():
@@ -178,6 +187,125 @@ def test_a_network_that_rounds_keeps_its_names():
     round_layers(network)
     assert list(network.state_dict()) == before
     assert sum(isinstance(one, Rounded) for one in network.modules()) == 2
+
+
+@pytest.mark.parametrize("width", ["int8", "int4"])
+def test_a_layer_computes_what_the_run_time_does(width: str):
+    values = drawn()
+    layer = nn.Linear(values["weight"].shape[1], len(values["weight"]))
+    layer.weight.data, layer.bias.data = values["weight"], values["bias"]
+    rounded = Rounded(layer, width)
+    with torch.no_grad():
+        assert torch.equal(rounded(values["activations"]), expected(values)[width]["output"])
+    rounded(values["activations"]).sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.abs().sum() > 0
+
+
+PLAN = {
+    "project": "int8",
+    "blocks.0.qkv": "int4",
+    "blocks.0.out": "int4",
+    "blocks.0.up": "f16",
+    "blocks.0.down": "int4",
+    "blocks.1.qkv": "int8",
+    "blocks.1.out": "f32",
+    "blocks.1.up": "int4",
+    "blocks.1.down": "int8",
+}
+
+
+def plan_file(path: Path) -> Path:
+    lines = [f'"{fake_quant.product_name(name)}" = "{width}"' for name, width in PLAN.items()]
+    path.write_text("budget = 0\nmeasured = 0\nhalve_the_rest = true\n[layers]\n" + "\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.skipif(not TOOL.exists(), reason="needs `cargo build --release --bin vocar-compress`")
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_network_that_rounds_by_plan_is_the_one_that_is_quantised(tmp_path: Path, planned: bool):
+    encoder = small_network().encoder
+    floats, small = tmp_path / "floats.onnx", tmp_path / "small.onnx"
+    floats.write_bytes(graph(encoder).SerializeToString())
+    plan = plan_file(tmp_path / "plan.toml")
+    how, source = (["--plan", plan], str(plan)) if planned else (["--bits", "4", "--halve-the-rest"], "int4")
+    subprocess.run([TOOL, "quantise", floats, small, *how], check=True, capture_output=True)
+    before = list(encoder.state_dict())
+    round_layers(encoder, source)
+    assert list(encoder.state_dict()) == before
+    assert sum(isinstance(one, HalvedNorm) for one in encoder.modules()) == 5
+    assert same_grids(encoder, onnx.load(small).graph) == (7 if planned else 8)
+
+
+def same_grids(encoder: nn.Module, stored: onnx.GraphProto) -> int:
+    """Every integer, scale and half float in the file is that of training; returns in how many layers."""
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in stored.initializer}
+    products, compared = stored_layers(stored, values), 0
+    halves = {value.astype(np.float32).tobytes() for value in values.values() if value.dtype == np.float16}
+    for name, layer in encoder.named_modules():
+        if not isinstance(layer, (Rounded, HalvedNorm)):
+            continue
+        for part in (layer.weight, layer.bias):
+            if part.numel() >= fake_quant.FEWEST_HALVES and part.ndim == 1:
+                assert fake_quant.halves(part).detach().numpy().tobytes() in halves, name
+        if not isinstance(layer, Rounded):
+            continue
+        if layer.width in ("f16", "f32"):
+            assert np.ascontiguousarray(fake_quant.halves(layer.weight).detach().numpy().T).tobytes() in halves, name
+            continue
+        integers, scales = (value.astype(np.float32) for value in products[fake_quant.product_name(name)])
+        if layer.width == "int8":
+            weight, factor = (value.detach().numpy() for value in layer._int8())
+            assert np.array_equal(integers.T, weight) and np.array_equal(scales, factor), name
+        else:
+            integers = products[fake_quant.product_name(name)][0]
+            pairs = np.stack([integers & 15, integers >> 4], axis=-1).astype(np.float32) - 8
+            groups = pairs.reshape(len(layer.weight), -1, 32) * scales.reshape(len(layer.weight), -1, 1)
+            assert np.array_equal(groups.reshape(layer.weight.shape), layer._int4()[0].detach().numpy()), name
+        compared += 1
+    return compared
+
+
+def test_scales_are_searched_for_all_layers_at_once_and_again_for_every_run(tmp_path: Path):
+    encoder, rows = small_network().encoder, torch.randn(2, 4, 8)
+    round_layers(encoder, str(plan_file(tmp_path / "plan.toml")))
+    apart = encoder.inner(rows, None)
+    search_scales(encoder)
+    assert encoder.blocks[1].up.grid is not None
+    assert torch.equal(encoder.inner(rows, None), apart) and encoder.blocks[1].up.grid is None
+    with pytest.raises(ValueError, match=r"block7\.up\.product"):
+        plan = (tmp_path / "plan.toml").read_text(encoding="utf-8")
+        (tmp_path / "plan.toml").write_text(plan.replace("block1.up", "block7.up"), encoding="utf-8")
+        round_layers(small_network().encoder, str(tmp_path / "plan.toml"))
+
+
+def test_a_pruned_network_is_exported_and_restored(tmp_path: Path):
+    model = small_network()
+    config = replace(model.encoder.config, pruned=[[1, 40], [2, 24]])
+    torch.manual_seed(5)
+    pruned = Understanding(Encoder(config), config.dim, dict.fromkeys(data.DOMAINS, (3, 3))).eval()
+    labels = {
+        "vocabulary": ["a", "b", "c", "d", "e"],
+        "intents": {key: [data.NONE, "x", "y"] for key in data.DOMAINS},
+        "tags": {key: ["O", "B-s", "I-s"] for key in data.DOMAINS},
+    }
+    write(tmp_path, pruned, labels)
+    (tmp_path / "manifest.toml").write_text(manifest(tmp_path, "0.0.1"), encoding="utf-8")
+    torch.save(labels | saved(pruned), tmp_path / "own.pt")
+    state = restore(tmp_path, tmp_path / "encoder-f32.onnx")
+    assert {name: state[name] for name in labels} == labels
+    torch.save(state, tmp_path / "restored.pt")
+    found, _ = load(tmp_path / "restored.pt")
+    assert found.encoder.config.widths() == config.pruned and found.encoder.config.head == config.head
+    batch = Lookup(labels["vocabulary"]).batch([["a", "zebra", "e"]], torch.device("cpu"))
+    difference = [
+        (one - two).abs().max() for one, two in zip(found.encoder(*batch), pruned.encoder(*batch), strict=True)
+    ]
+    assert 0 < max(difference) < 0.05
+    whole = beside(state, tmp_path / "own.pt")["weights"]
+    assert all(torch.allclose(whole[name], value, atol=1e-6) for name, value in pruned.state_dict().items())
+    torch.save(labels | {"vocabulary": ["a"]} | saved(pruned), tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="another vocabulary"):
+        beside(state, tmp_path / "other.pt")
 
 
 def test_numbers_are_said():
@@ -348,6 +476,11 @@ def test_a_small_corpus_is_learnt_by_heart_measured_and_exported(
     monkeypatch.setattr(sys, "argv", ["train", *options.split(), *further.split()])
     train.main()
     assert of_the_car(small / "further" / "best.pt", examples)["intent"] == 1
+    planned = f"--out {small}/planned {sizes} --row 32 --quantise int4 --teachers {best} --lesson 400"
+    monkeypatch.setattr(sys, "argv", ["train", *options.split(), *planned.split()])
+    train.main()
+    assert load(small / "planned" / "best.pt")[0].encoder.config.row == 32
+    assert of_the_car(small / "planned" / "best.pt", examples)["intent"] >= 0.9
     write(small / "bundle", model, state)
     text = manifest(small / "bundle", "0.0.1")
     assert 'car = "head-car.safetensors"' in text and text.count(' = "') > 10
