@@ -148,10 +148,11 @@ class Lookup:
         """The three arguments of the encoder."""
         index: dict[int, int] = {}
         length = max(len(sentence[:MOST_WORDS]) for sentence in sentences)
-        types = torch.full((len(sentences), length), -1)
-        for row, sentence in enumerate(sentences):
+        rows = []
+        for sentence in sentences:
             here = [index.setdefault(self.type_of(word), len(index)) for word in sentence[:MOST_WORDS]]
-            types[row, : len(here)] = torch.tensor(here)
+            rows.append(here + [-1] * (length - len(here)))
+        types = torch.tensor(rows)
         words = torch.tensor([self._rows[number][0] for number in index])
         buckets = torch.tensor([self._rows[number][1] for number in index])
         return types.to(device), words.to(device), buckets.to(device)
