@@ -224,7 +224,12 @@ fn what_is_no_probability_is_never_heard() {
 #[test]
 fn wrong_probabilities_are_found_by_comparison() {
     let skipped = "an accelerator that answers wrongly";
-    for (steps, more) in [(LATE, "check_every = 1"), (0, "")] {
+    for (steps, more) in [
+        (LATE, "check_every = 1"),
+        (LATE, ""),
+        (LATE + 2, ""),
+        (0, ""),
+    ] {
         if let Some(reason) = lied_to(skipped, "swap", steps, more) {
             assert!(reason.as_ref().unwrap().contains("disagrees"), "{reason:?}");
         }
@@ -327,7 +332,10 @@ fn a_damaged_network_is_refused_by_its_scores_or_not_even_loaded() {
     let mut weights = network.clone();
     weights[place..place + 40_000].fill(0x3f);
     let half = network[..network.len() / 2].to_vec();
-    for (damaged, said) in [(weights, "disagrees"), (half, "parsing failed")] {
+    for (damaged, said) in [
+        (weights, "disagrees"),
+        (half, "parsing of the network failed"),
+    ] {
         let room = tempfile::tempdir().unwrap();
         let other = bundle_with(&bundle, room.path(), Precision::Int8, &damaged);
         let mut spec = spec(&runtime, "");

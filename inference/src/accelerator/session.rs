@@ -1,8 +1,9 @@
 //! One stream of audio: on the accelerator as long as it works, then on the processor.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::Shared;
+use super::{Shared, distance};
 use crate::engine::{Engine, EngineError, Session, State, fits};
 
 pub(super) struct AcceleratedSession {
@@ -12,6 +13,21 @@ pub(super) struct AcceleratedSession {
     next: Vec<f32>,
     /// Steps until the next comparison.
     unchecked: u32,
+    /// Whether the accelerator gave scores since the last reset.
+    given: bool,
+    /// Scores of the step that was compared last.
+    compared: Vec<f32>,
+    /// Of the steps since, the one least like it: what an audit compares.
+    telling: Option<Telling>,
+}
+
+/// A step to be compared later: silence would be the same from many a broken network.
+#[derive(Default)]
+struct Telling {
+    distance: f32,
+    features: Vec<f32>,
+    states: Vec<f32>,
+    scores: Vec<f32>,
 }
 
 /// Who holds the memory of the stream.
@@ -29,6 +45,9 @@ impl AcceleratedSession {
             scores: Vec::new(),
             next: Vec::new(),
             unchecked: 0,
+            given: false,
+            compared: Vec::new(),
+            telling: None,
             shared,
         }
     }
@@ -46,11 +65,24 @@ impl AcceleratedSession {
         if !self.shared.step(features, states, scores, next, check) {
             return false;
         }
-        std::mem::swap(states, next);
-        self.unchecked = match check {
-            true => self.shared.check_every - 1,
-            false => self.unchecked - 1,
-        };
+        self.given = true;
+        if check {
+            self.compared.clone_from(&self.scores);
+            self.telling = None;
+            self.unchecked = self.shared.check_every - 1;
+        } else {
+            let distance = distance(&self.compared, &self.scores, signature.columns);
+            if self
+                .telling
+                .as_ref()
+                .is_none_or(|so_far| so_far.distance < distance)
+            {
+                let telling = self.telling.get_or_insert_default();
+                telling.keep(distance, features, states, &self.scores);
+            }
+            self.unchecked -= 1;
+        }
+        std::mem::swap(states, &mut self.next);
         true
     }
 
@@ -68,6 +100,20 @@ impl AcceleratedSession {
     }
 }
 
+impl Telling {
+    fn keep(&mut self, distance: f32, features: &[f32], states: &[f32], scores: &[f32]) {
+        self.distance = distance;
+        for (kept, new) in [
+            (&mut self.features, features),
+            (&mut self.states, states),
+            (&mut self.scores, scores),
+        ] {
+            kept.clear();
+            kept.extend_from_slice(new);
+        }
+    }
+}
+
 impl Session for AcceleratedSession {
     fn step(&mut self, features: &[f32]) -> Result<&[f32], EngineError> {
         let signature = self.shared.processor.signature();
@@ -80,6 +126,8 @@ impl Session for AcceleratedSession {
 
     fn reset(&mut self) {
         self.unchecked = 0;
+        self.given = false;
+        self.telling = None;
         match &mut self.place {
             Place::Accelerator(states) => states.fill(0.0),
             Place::Processor(session) => session.reset(),
@@ -97,7 +145,23 @@ impl Session for AcceleratedSession {
             scores: Vec::new(),
             next: Vec::new(),
             unchecked: self.unchecked,
+            given: self.given,
+            compared: self.compared.clone(),
+            telling: None,
         })
+    }
+
+    fn suspect(&self) -> bool {
+        self.given && self.shared.lied.load(Ordering::Acquire)
+    }
+
+    fn audit(&mut self) -> bool {
+        if let Some(step) = self.telling.take() {
+            self.shared
+                .audit(&step.features, &step.states, &step.scores);
+            self.compared = step.scores;
+        }
+        !self.suspect()
     }
 
     fn export(&self, values: &mut [f32]) -> Result<(), EngineError> {
