@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Shared, distance};
+use super::Shared;
 use crate::engine::{Engine, EngineError, Session, State, fits};
 
 pub(super) struct AcceleratedSession {
@@ -15,19 +15,17 @@ pub(super) struct AcceleratedSession {
     unchecked: u32,
     /// Whether the accelerator gave scores since the last reset.
     given: bool,
-    /// Scores of the step that was compared last.
-    compared: Vec<f32>,
-    /// Of the steps since, the one least like it: what an audit compares.
-    telling: Option<Telling>,
+    unlooked: Unlooked,
 }
 
-/// A step to be compared later: silence would be the same from many a broken network.
+/// Steps since the last comparison that an audit compares: the newest one, and the newest loud one. In silence many a broken
+/// network would give the same as a sound one.
 #[derive(Default)]
-struct Telling {
-    distance: f32,
-    features: Vec<f32>,
-    states: Vec<f32>,
-    scores: Vec<f32>,
+struct Unlooked {
+    newest: Option<Made>,
+    loud: Option<Made>,
+    /// The lowest and the highest mean feature of a step since the last reset.
+    range: Option<(f32, f32)>,
 }
 
 /// Who holds the memory of the stream.
@@ -35,6 +33,14 @@ enum Place {
     /// This process: the program remembers nothing, so nothing is lost with it.
     Accelerator(Vec<f32>),
     Processor(Box<dyn Session>),
+}
+
+/// A step that was made.
+#[derive(Default)]
+struct Made {
+    features: Vec<f32>,
+    states: Vec<f32>,
+    scores: Vec<f32>,
 }
 
 impl AcceleratedSession {
@@ -46,8 +52,7 @@ impl AcceleratedSession {
             next: Vec::new(),
             unchecked: 0,
             given: false,
-            compared: Vec::new(),
-            telling: None,
+            unlooked: Unlooked::default(),
             shared,
         }
     }
@@ -66,22 +71,14 @@ impl AcceleratedSession {
             return false;
         }
         self.given = true;
-        if check {
-            self.compared.clone_from(&self.scores);
-            self.telling = None;
-            self.unchecked = self.shared.check_every - 1;
+        let loud = self.unlooked.loud(features);
+        self.unchecked = if check {
+            self.unlooked.forget();
+            self.shared.check_every - 1
         } else {
-            let distance = distance(&self.compared, &self.scores, signature.columns);
-            if self
-                .telling
-                .as_ref()
-                .is_none_or(|so_far| so_far.distance < distance)
-            {
-                let telling = self.telling.get_or_insert_default();
-                telling.keep(distance, features, states, &self.scores);
-            }
-            self.unchecked -= 1;
-        }
+            self.unlooked.keep(loud, features, states, &self.scores);
+            self.unchecked - 1
+        };
         std::mem::swap(states, &mut self.next);
         true
     }
@@ -100,17 +97,41 @@ impl AcceleratedSession {
     }
 }
 
-impl Telling {
-    fn keep(&mut self, distance: f32, features: &[f32], states: &[f32], scores: &[f32]) {
-        self.distance = distance;
-        for (kept, new) in [
-            (&mut self.features, features),
-            (&mut self.states, states),
-            (&mut self.scores, scores),
-        ] {
-            kept.clear();
-            kept.extend_from_slice(new);
+impl Unlooked {
+    /// Whether a step is louder than the middle of what was heard since the last reset.
+    fn loud(&mut self, features: &[f32]) -> bool {
+        let mean = features.iter().sum::<f32>() / features.len().max(1) as f32;
+        let (low, high) = self.range.unwrap_or((mean, mean));
+        let (low, high) = (low.min(mean), high.max(mean));
+        self.range = Some((low, high));
+        mean >= 0.5 * (low + high)
+    }
+
+    fn keep(&mut self, loud: bool, features: &[f32], states: &[f32], scores: &[f32]) {
+        let place = if loud {
+            &mut self.loud
+        } else {
+            &mut self.newest
+        };
+        let made = place.get_or_insert_default();
+        made.features.clear();
+        made.features.extend_from_slice(features);
+        made.states.clear();
+        made.states.extend_from_slice(states);
+        made.scores.clear();
+        made.scores.extend_from_slice(scores);
+        if loud {
+            self.newest = None;
         }
+    }
+
+    fn forget(&mut self) {
+        self.newest = None;
+        self.loud = None;
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Made> + use<> {
+        [self.newest.take(), self.loud.take()].into_iter().flatten()
     }
 }
 
@@ -127,7 +148,7 @@ impl Session for AcceleratedSession {
     fn reset(&mut self) {
         self.unchecked = 0;
         self.given = false;
-        self.telling = None;
+        self.unlooked = Unlooked::default();
         match &mut self.place {
             Place::Accelerator(states) => states.fill(0.0),
             Place::Processor(session) => session.reset(),
@@ -146,8 +167,7 @@ impl Session for AcceleratedSession {
             next: Vec::new(),
             unchecked: self.unchecked,
             given: self.given,
-            compared: self.compared.clone(),
-            telling: None,
+            unlooked: Unlooked::default(),
         })
     }
 
@@ -156,10 +176,9 @@ impl Session for AcceleratedSession {
     }
 
     fn audit(&mut self) -> bool {
-        if let Some(step) = self.telling.take() {
+        for made in self.unlooked.take() {
             self.shared
-                .audit(&step.features, &step.states, &step.scores);
-            self.compared = step.scores;
+                .audit(&made.features, &made.states, &made.scores);
         }
         !self.suspect()
     }
