@@ -147,7 +147,8 @@ pub struct AcceleratorSpec {
     /// time.
     #[serde(default = "step_ms")]
     pub step_ms: u32,
-    /// Every so many steps of an utterance, the first among them, the processor's scores are compared.
+    /// Every so many steps of an utterance, the first among them, the processor's scores are compared; besides, before anything
+    /// is done because of them.
     #[serde(default = "check_every")]
     pub check_every: u32,
     /// Share of the probability (0 to 1) that may lie elsewhere in a comparison.

@@ -122,6 +122,11 @@ impl AcousticModel {
         self.engine.name()
     }
 
+    /// As [`Engine::fallible`].
+    pub fn fallible(&self) -> bool {
+        self.engine.fallible()
+    }
+
     /// Number format of the weights.
     pub fn precision(&self) -> Precision {
         self.precision
@@ -175,6 +180,16 @@ impl AcousticSession {
     /// Forgets the past.
     pub fn reset(&mut self) {
         self.session.reset();
+    }
+
+    /// As [`Session::suspect`].
+    pub fn suspect(&self) -> bool {
+        self.session.suspect()
+    }
+
+    /// As [`Session::audit`].
+    pub fn audit(&mut self) -> bool {
+        self.session.audit()
     }
 
     /// The model this is a stream of.

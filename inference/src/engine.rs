@@ -55,6 +55,11 @@ pub trait Engine: Send + Sync {
         &[]
     }
 
+    /// Whether scores may turn out to be wrong after they were given: [`Session::audit`] then has something to find.
+    fn fallible(&self) -> bool {
+        false
+    }
+
     /// Starts a stream, its state all zeros.
     ///
     /// # Errors
@@ -75,6 +80,10 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
         (**self).states()
     }
 
+    fn fallible(&self) -> bool {
+        (**self).fallible()
+    }
+
     fn start(&self) -> Result<Box<dyn Session>, EngineError> {
         (**self).start()
     }
@@ -93,6 +102,17 @@ pub trait Session: Send {
 
     /// A second stream with the same past, and the same weights.
     fn fork(&self) -> Box<dyn Session>;
+
+    /// Whether scores given since the last [`reset`](Session::reset) have turned out to be wrong. After a reset they are not.
+    fn suspect(&self) -> bool {
+        false
+    }
+
+    /// Looks at the scores given since the last reset before something is done because of them; whether they hold. Where they
+    /// do not, they are [suspect](Session::suspect).
+    fn audit(&mut self) -> bool {
+        !self.suspect()
+    }
 
     /// Writes what it remembers: the values of [`Engine::states`], one after the other.
     ///

@@ -232,6 +232,18 @@ fn wrong_probabilities_are_found_by_comparison() {
 }
 
 #[test]
+fn what_was_heard_through_wrong_probabilities_is_heard_again() {
+    let skipped = "an accelerator that goes wrong between two comparisons";
+    for fault in ["swap", "quiet"] {
+        for steps in (LATE..LATE + 12).step_by(2) {
+            if let Some(reason) = lied_to(skipped, fault, steps, "check_every = 1000") {
+                assert!(reason.as_ref().unwrap().contains("disagrees"), "{reason:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_library_that_prints_does_no_harm() {
     if let Some(reason) = lied_to("an accelerator that prints", "talk", 0, "") {
         assert_eq!(reason, None);
@@ -327,7 +339,10 @@ fn a_damaged_network_is_refused_by_its_scores_or_not_even_loaded() {
     let mut weights = network.clone();
     weights[place..place + 40_000].fill(0x3f);
     let half = network[..network.len() / 2].to_vec();
-    for (damaged, said) in [(weights, "disagrees"), (half, "parsing failed")] {
+    for (damaged, said) in [
+        (weights, "disagrees"),
+        (half, "parsing of the network failed"),
+    ] {
         let room = tempfile::tempdir().unwrap();
         let other = bundle_with(&bundle, room.path(), Precision::Int8, &damaged);
         let mut spec = spec(&runtime, "");

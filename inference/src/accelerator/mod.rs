@@ -2,14 +2,17 @@
 //!
 //! It is used only after a trial: the program starts and loads the network, its scores are those of the processor, and it
 //! is faster. From then on every step has a deadline and its outcome is judged; what fails is run again by the processor from
-//! the state before it, and so is everything after.
+//! the state before it, and so is everything after. Scores that can be no probabilities are found at once. Such as could be
+//! some are found by comparisons with the processor: of a stream's first step, of every sixteenth or so, and before anything is
+//! done because of them ([`Session::audit`]); whoever used wrong ones is told ([`Session::suspect`]) and hears again.
 
 mod link;
 mod session;
 mod trial;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use vocar_accel::{Part, Patience, Placement, Provider};
 
@@ -72,6 +75,8 @@ struct Shared {
     link: Mutex<Option<Link>>,
     /// Why it is not used any more.
     failure: OnceLock<String>,
+    /// Whether that was because of wrong scores.
+    lied: AtomicBool,
     check_every: u32,
     tolerance: f32,
 }
@@ -93,6 +98,7 @@ impl Accelerated {
             processor,
             link: Mutex::new(Some(link)),
             failure: OnceLock::new(),
+            lied: AtomicBool::new(false),
             check_every: offer.check_every.max(1),
             tolerance: offer.tolerance,
         };
@@ -146,6 +152,10 @@ impl Engine for Accelerated {
         self.shared.processor.states()
     }
 
+    fn fallible(&self) -> bool {
+        true
+    }
+
     fn start(&self) -> Result<Box<dyn Session>, EngineError> {
         Ok(Box::new(AcceleratedSession::start(Arc::clone(
             &self.shared,
@@ -154,7 +164,7 @@ impl Engine for Accelerated {
 }
 
 impl Shared {
-    fn link(&self) -> std::sync::MutexGuard<'_, Option<Link>> {
+    fn link(&self) -> MutexGuard<'_, Option<Link>> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -165,7 +175,7 @@ impl Shared {
     }
 
     /// One step on the accelerator, from `states` to `scores` and `next`, which are judged. False when it is not used, or from
-    /// now on not any more; the reason is kept and logged.
+    /// now on not any more.
     fn step(
         &self,
         features: &[f32],
@@ -178,37 +188,43 @@ impl Shared {
         let Some(used) = link.as_mut() else {
             return false;
         };
-        let done = used
-            .step(features, states, scores, next)
-            .map_err(|e| e.to_string())
-            .and_then(|()| self.judge(features, states, scores, next, check));
-        let Err(reason) = done else {
-            return true;
-        };
-        // Its process is killed here.
+        if let Err(error) = used.step(features, states, scores, next) {
+            self.give_up(&mut link, error.to_string(), false);
+            return false;
+        }
+        let columns = self.processor.signature().columns;
+        let judged = sound(scores, next, columns).and_then(|()| match check {
+            true => self.compare(features, states, scores),
+            false => Ok(()),
+        });
+        let wrong = judged.map_err(|reason| self.give_up(&mut link, reason, true));
+        wrong.is_ok()
+    }
+
+    /// Compares a step made before with the processor; if it was wrong, the accelerator is not used any more.
+    fn audit(&self, features: &[f32], states: &[f32], scores: &[f32]) {
+        let mut link = self.link();
+        if link.is_some()
+            && let Err(reason) = self.compare(features, states, scores)
+        {
+            self.give_up(&mut link, reason, true);
+        }
+    }
+
+    /// Kills the process, and keeps and logs the reason.
+    fn give_up(&self, link: &mut Option<Link>, reason: String, lied: bool) {
         *link = None;
         tracing::error!(
             "accelerator {} is not used any more, the processor goes on in its place: {reason}",
             self.name
         );
+        self.lied.store(lied, Ordering::Release);
         // It is set once: there is no link afterwards.
         let _ = self.failure.set(reason);
-        false
     }
 
-    /// Whether these can be the outcome of this step; else what is wrong.
-    fn judge(
-        &self,
-        features: &[f32],
-        states: &[f32],
-        scores: &[f32],
-        next: &[f32],
-        check: bool,
-    ) -> Result<(), String> {
-        sound(scores, next, self.processor.signature().columns)?;
-        if !check {
-            return Ok(());
-        }
+    /// Whether this is what the processor makes of the step; else what is wrong.
+    fn compare(&self, features: &[f32], states: &[f32], scores: &[f32]) -> Result<(), String> {
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = |e: EngineError| e.to_string();
         checker.import(states).map_err(failed)?;

@@ -1,6 +1,7 @@
 //! One stream of audio: on the accelerator as long as it works, then on the processor.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Shared;
 use crate::engine::{Engine, EngineError, Session, State, fits};
@@ -12,6 +13,19 @@ pub(super) struct AcceleratedSession {
     next: Vec<f32>,
     /// Steps until the next comparison.
     unchecked: u32,
+    /// Whether the accelerator gave scores since the last reset.
+    given: bool,
+    unlooked: Unlooked,
+}
+
+/// Steps since the last comparison that an audit compares: the newest one, and the newest loud one. In silence many a broken
+/// network would give the same as a sound one.
+#[derive(Default)]
+struct Unlooked {
+    newest: Option<Made>,
+    loud: Option<Made>,
+    /// The lowest and the highest mean feature of a step since the last reset.
+    range: Option<(f32, f32)>,
 }
 
 /// Who holds the memory of the stream.
@@ -19,6 +33,14 @@ enum Place {
     /// This process: the program remembers nothing, so nothing is lost with it.
     Accelerator(Vec<f32>),
     Processor(Box<dyn Session>),
+}
+
+/// A step that was made.
+#[derive(Default)]
+struct Made {
+    features: Vec<f32>,
+    states: Vec<f32>,
+    scores: Vec<f32>,
 }
 
 impl AcceleratedSession {
@@ -29,6 +51,8 @@ impl AcceleratedSession {
             scores: Vec::new(),
             next: Vec::new(),
             unchecked: 0,
+            given: false,
+            unlooked: Unlooked::default(),
             shared,
         }
     }
@@ -46,11 +70,16 @@ impl AcceleratedSession {
         if !self.shared.step(features, states, scores, next, check) {
             return false;
         }
-        std::mem::swap(states, next);
-        self.unchecked = match check {
-            true => self.shared.check_every - 1,
-            false => self.unchecked - 1,
+        self.given = true;
+        let loud = self.unlooked.loud(features);
+        self.unchecked = if check {
+            self.unlooked.forget();
+            self.shared.check_every - 1
+        } else {
+            self.unlooked.keep(loud, features, states, &self.scores);
+            self.unchecked - 1
         };
+        std::mem::swap(states, &mut self.next);
         true
     }
 
@@ -68,6 +97,44 @@ impl AcceleratedSession {
     }
 }
 
+impl Unlooked {
+    /// Whether a step is louder than the middle of what was heard since the last reset.
+    fn loud(&mut self, features: &[f32]) -> bool {
+        let mean = features.iter().sum::<f32>() / features.len().max(1) as f32;
+        let (low, high) = self.range.unwrap_or((mean, mean));
+        let (low, high) = (low.min(mean), high.max(mean));
+        self.range = Some((low, high));
+        mean >= 0.5 * (low + high)
+    }
+
+    fn keep(&mut self, loud: bool, features: &[f32], states: &[f32], scores: &[f32]) {
+        let place = if loud {
+            &mut self.loud
+        } else {
+            &mut self.newest
+        };
+        let made = place.get_or_insert_default();
+        made.features.clear();
+        made.features.extend_from_slice(features);
+        made.states.clear();
+        made.states.extend_from_slice(states);
+        made.scores.clear();
+        made.scores.extend_from_slice(scores);
+        if loud {
+            self.newest = None;
+        }
+    }
+
+    fn forget(&mut self) {
+        self.newest = None;
+        self.loud = None;
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Made> + use<> {
+        [self.newest.take(), self.loud.take()].into_iter().flatten()
+    }
+}
+
 impl Session for AcceleratedSession {
     fn step(&mut self, features: &[f32]) -> Result<&[f32], EngineError> {
         let signature = self.shared.processor.signature();
@@ -80,6 +147,8 @@ impl Session for AcceleratedSession {
 
     fn reset(&mut self) {
         self.unchecked = 0;
+        self.given = false;
+        self.unlooked = Unlooked::default();
         match &mut self.place {
             Place::Accelerator(states) => states.fill(0.0),
             Place::Processor(session) => session.reset(),
@@ -97,7 +166,21 @@ impl Session for AcceleratedSession {
             scores: Vec::new(),
             next: Vec::new(),
             unchecked: self.unchecked,
+            given: self.given,
+            unlooked: Unlooked::default(),
         })
+    }
+
+    fn suspect(&self) -> bool {
+        self.given && self.shared.lied.load(Ordering::Acquire)
+    }
+
+    fn audit(&mut self) -> bool {
+        for made in self.unlooked.take() {
+            self.shared
+                .audit(&made.features, &made.states, &made.scores);
+        }
+        !self.suspect()
     }
 
     fn export(&self, values: &mut [f32]) -> Result<(), EngineError> {

@@ -70,6 +70,16 @@ impl Ears {
         self.steps_before + u64::from(self.times.steps)
     }
 
+    /// Whether scores given since the last reset have turned out to be wrong.
+    pub fn suspect(&self) -> bool {
+        self.session.suspect()
+    }
+
+    /// Whether the scores given since the last reset hold, looked at before something is done because of them.
+    pub fn audit(&mut self) -> bool {
+        self.session.audit()
+    }
+
     /// The voice has become louder than it began: from here on no more gain than this.
     pub fn limit_gain(&mut self, gain: f32) {
         self.gain = self.gain.min(gain);

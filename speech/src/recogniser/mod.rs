@@ -4,7 +4,9 @@
 //! what came before) goes through front end and acoustic network to the wake spotter or the decoder. All times are
 //! sample counts, so a recording gives the same events at any speed.
 
+mod audit;
 mod ears;
+mod ending;
 mod freely;
 mod loudness;
 mod recent;
@@ -22,7 +24,7 @@ use vocar_inference::{AcousticModel, Bundle, EngineError, Features};
 
 use crate::decoder::{Background, ConfidenceScale, Decoder, DecoderConfig, DecodingGraph};
 use crate::endpoint::{EndReason, EndpointConfig};
-use crate::event::{RejectReason, SpeechEvent, Trace};
+use crate::event::{RejectReason, SpeechEvent};
 use crate::free::{FreeConfig, FreeSpeech};
 use crate::frontend::FeatureSpecError;
 use crate::lexicon::{Lexicon, Unpronounceable};
@@ -33,7 +35,7 @@ use ears::Ears;
 use loudness::Loudness;
 use recent::Recent;
 use scout::Scout;
-use utterance::{Outcome, Phase, Utterance};
+use utterance::{Phase, Utterance};
 
 pub use work::Work;
 
@@ -193,7 +195,7 @@ impl Recogniser {
         {
             spotter = spotter.against(&words);
         }
-        Ok(Recogniser {
+        let mut recogniser = Recogniser {
             voice: VoiceActivity::new(config.vad.clone())?,
             voice_origin: 0,
             loudness: Loudness::default(),
@@ -216,7 +218,9 @@ impl Recogniser {
             rows: Vec::new(),
             work: Work::default(),
             config,
-        })
+        };
+        recogniser.keep_for(&model);
+        Ok(recogniser)
     }
 
     /// Another graph from now on. A sentence being said is forgotten and awaited anew.
@@ -315,6 +319,10 @@ impl Recogniser {
             State::Hearing(mut utterance) => {
                 self.rows.clear();
                 self.ears.flush(&mut self.rows)?;
+                if self.heard_wrongly(&utterance) {
+                    self.hear_again(&mut utterance)?;
+                    self.ears.flush(&mut self.rows)?;
+                }
                 self.hear_rows(&mut utterance, sink);
                 if utterance.phase == Phase::Wake {
                     let spotted = self.spotter.finish();
@@ -376,7 +384,11 @@ impl Recogniser {
                 self.rows.clear();
                 self.ears.limit_gain(self.voice.gain());
                 self.ears.push(block, &mut self.rows)?;
-                self.hear(utterance, sink)?;
+                if self.ears.suspect() {
+                    self.go_on_again(utterance, sink)?;
+                } else {
+                    self.hear(utterance, sink)?;
+                }
             }
         }
         Ok(())
@@ -463,6 +475,10 @@ impl Recogniser {
         let started = Instant::now();
         let verdict = self.verdict(&utterance, quiet);
         self.ears.times.decoding += started.elapsed();
+        let done = verdict.is_some() || self.is_to_scout(utterance.phase);
+        if done && self.heard_wrongly(&utterance) {
+            return self.go_on_again(utterance, sink);
+        }
         self.state = match (utterance.phase, verdict) {
             (phase, None) if self.is_to_scout(phase) => {
                 State::Hearing(self.scouted_again(&utterance))
@@ -485,22 +501,6 @@ impl Recogniser {
             (Phase::Command, Some(reason)) => self.conclude(&utterance, reason, sink),
         };
         Ok(())
-    }
-
-    /// Whether it pays to look at an unfinished chunk: the sentence is in its last phone or past it.
-    fn may_be_over(&self, quiet: u64) -> bool {
-        let progress = self.decoder.progress();
-        progress.complete || (progress.words > 0 && quiet > 0)
-    }
-
-    fn verdict(&mut self, utterance: &Utterance, quiet: u64) -> Option<EndReason> {
-        if utterance.phase != Phase::Command {
-            return (!self.voice.in_speech()).then_some(EndReason::Stopped);
-        }
-        let progress = self.decoder.progress();
-        let now = utterance.situation(progress, self.frame_samples, self.heard(), quiet);
-        let verdict = self.config.endpoint.judge(&now);
-        self.verdict_on_free_speech(&now, verdict)
     }
 
     /// Feeds the scores in `rows` to whoever listens.
@@ -529,62 +529,6 @@ impl Recogniser {
             utterance.partial(self.recent.heard(), words, sink);
         }
         self.ears.times.decoding += started.elapsed();
-    }
-
-    /// Samples since the last voiced one.
-    fn voice_silence(&self) -> u64 {
-        if self.voice.in_speech() {
-            self.voice.trailing_silence()
-        } else {
-            self.heard().saturating_sub(self.voice_end)
-        }
-    }
-
-    /// How an utterance that is over came to its end.
-    fn trace(&self, utterance: &Utterance, reason: EndReason) -> Trace {
-        let quiet = self.voice_silence();
-        let situation = utterance.situation(
-            self.decoder.progress(),
-            self.frame_samples,
-            self.heard(),
-            quiet,
-        );
-        Trace {
-            voice: Some(
-                self.loudness
-                    .voice(utterance.onset, self.heard().saturating_sub(quiet)),
-            ),
-            wake: utterance.woken.clone(),
-            ending: Some(self.config.endpoint.ending(reason, &situation)),
-            times: self.ears.times,
-        }
-    }
-
-    fn conclude(
-        &mut self,
-        utterance: &Utterance,
-        reason: EndReason,
-        sink: &mut dyn FnMut(SpeechEvent),
-    ) -> State {
-        let started = Instant::now();
-        let decoded = self.decoder.finish();
-        self.ears.times.decoding += started.elapsed();
-        let freely = self.hear_freely(&decoded);
-        let trace = self.trace(utterance, reason);
-        if let Some(free) = utterance.freely(freely, self.frame_samples, self.heard(), &trace) {
-            sink(SpeechEvent::FreeSpeech(free));
-        }
-        let outcome = utterance.outcome(&decoded, reason, self.frame_samples, self.heard(), trace);
-        self.not_before = match &outcome {
-            Outcome::Final(recognition) => recognition.speech_end,
-            Outcome::Rejected(..) => self.heard(),
-        };
-        sink(outcome.event(self.heard()));
-        match self.mode {
-            Mode::PushToTalk => State::Off,
-            Mode::Wake => self.waiting(Phase::Wake),
-            Mode::OpenMic => self.waiting(Phase::Command),
-        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) enum Phase {
 /// One stretch of speech.
 pub(super) struct Utterance {
     pub phase: Phase,
+    /// Sample of the stream at which the ears began.
+    pub first: u64,
     /// Sample of the stream at which the frames of the present phase begin.
     pub origin: u64,
     /// First voiced sample.
@@ -42,6 +44,7 @@ impl Utterance {
     pub fn new(phase: Phase, origin: u64, onset: u64) -> Utterance {
         Utterance {
             phase,
+            first: origin,
             origin,
             onset,
             woken: None,

@@ -14,6 +14,9 @@ impl Recogniser {
         sink: &mut dyn FnMut(SpeechEvent),
     ) {
         let Some(spotted) = spotted else { return };
+        if self.heard_wrongly(utterance) {
+            return;
+        }
         let woken = Woken {
             at: utterance.origin + u64::from(spotted.end) * self.frame_samples,
             phrase: self.spotter.config().phrases[spotted.phrase].clone(),

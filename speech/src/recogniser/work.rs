@@ -29,6 +29,7 @@ impl Recogniser {
     pub fn set_model(&mut self, model: &Arc<AcousticModel>) -> Result<(), RecogniserError> {
         RecogniserError::unless_units(self.decoder.columns() / 2, model)?;
         self.next_ears = Some(Ears::new(&self.features, model)?);
+        self.keep_for(model);
         Ok(())
     }
 

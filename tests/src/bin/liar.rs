@@ -1,11 +1,14 @@
 //! `vocar-accel` with a fault: what an accelerator that goes wrong looks like to the daemon.
 //!
 //! It computes with ONNX Runtime like the real one. After `VOCAR_LIAR_STEPS` steps it does what `VOCAR_LIAR_FAULT` says:
-//! `swap` hands out the scores of one phone for another's, probabilities all the same; `noise` leaves numbers that are no
+//! `swap` hands out the scores of one phone for another's, probabilities all the same; `quiet` hears nothing but silence; `noise` leaves numbers that are no
 //! probabilities; `nan` leaves no numbers at all in a state; `talk` prints to standard output, once, which does no harm.
 
 use vocar_accel::onnxruntime::OnnxRuntime;
 use vocar_accel::{Backend, Loaded, Part, Plan, ServeError, SharedMemory, Tensor, serve};
+
+/// A log probability next to nought.
+const IMPOSSIBLE: f32 = -30.0;
 
 struct Liar {
     honest: OnnxRuntime,
@@ -45,6 +48,13 @@ impl Backend for Liar {
         let done = match &*self.fault {
             "swap" => {
                 scores.chunks_mut(columns).for_each(<[f32]>::reverse);
+                self.memory.write(self.scores.offset, &scores)
+            }
+            "quiet" => {
+                for row in scores.chunks_mut(columns) {
+                    row.fill(IMPOSSIBLE);
+                    row[0] = 0.0;
+                }
                 self.memory.write(self.scores.offset, &scores)
             }
             "noise" => {
