@@ -56,7 +56,7 @@ enum Ground {
         bundle: Box<Bundle>,
         recordings: Vec<Vec<f32>>,
     },
-    Sentences(Texts),
+    Sentences(Box<Texts>),
 }
 
 impl Trial {
@@ -75,7 +75,7 @@ impl Trial {
     /// # Errors
     /// [`TrialError`] when the bundle has none, or cannot read them.
     pub fn reading(dir: &Path, texts: Texts) -> Result<Trial, TrialError> {
-        Trial::on(Ground::Sentences(texts), floats(dir)?)
+        Trial::on(Ground::Sentences(Box::new(texts)), floats(dir)?)
     }
 
     fn on(ground: Ground, floats: ModelProto) -> Result<Trial, TrialError> {
