@@ -185,18 +185,30 @@ fn a_hung_process_costs_its_deadline_and_nothing_else() {
     }
 }
 
-/// Plays all recordings through a program that goes wrong after so many steps; returns why it is not used any more.
-fn lied_to(skipped: &str, fault: &str, steps: u32, more: &str) -> Option<Option<String>> {
+/// A listener whose accelerator goes wrong after so many steps. The folder must outlive it.
+fn through_a_liar(
+    room: &Path,
+    skipped: &str,
+    (fault, steps, more): (&str, u32, &str),
+    mode: ListenMode,
+) -> Option<Listener> {
     let (bundle, _, runtime) = equipment(skipped)?;
-    let room = tempfile::tempdir().unwrap();
-    let liar = room.path().join("liar");
+    let liar = room.join("liar");
     let text = format!(
         "#!/bin/sh\nVOCAR_LIAR_FAULT={fault} VOCAR_LIAR_STEPS={steps} exec {}\n",
         env!("CARGO_BIN_EXE_liar")
     );
     std::fs::write(&liar, text).unwrap();
     std::fs::set_permissions(&liar, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut listener = listener(&settings(&bundle, &liar, spec(&runtime, more)));
+    let settings = settings(&bundle, &liar, spec(&runtime, more));
+    Some(Listener::for_the_car_with(&settings, Precision::F32, mode))
+}
+
+/// Plays recordings through a program that goes wrong after so many steps; returns why it is not used any more.
+fn lied_to(skipped: &str, fault: &str, steps: u32, more: &str) -> Option<Option<String>> {
+    let room = tempfile::tempdir().unwrap();
+    let how = (fault, steps, more);
+    let mut listener = through_a_liar(room.path(), skipped, how, ListenMode::OpenMic)?;
     let Some(standing) = standing(&listener) else {
         return Some(Some(verdict(&listener)));
     };
@@ -239,6 +251,26 @@ fn what_was_heard_through_wrong_probabilities_is_heard_again() {
             if let Some(reason) = lied_to(skipped, fault, steps, "check_every = 1000") {
                 assert!(reason.as_ref().unwrap().contains("disagrees"), "{reason:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_wake_phrase_heard_through_wrong_probabilities_is_heard_again() {
+    let skipped = "an accelerator that goes wrong while a wake phrase is said";
+    for fault in ["swap", "quiet"] {
+        for steps in (LATE - 5..LATE + 4).step_by(2) {
+            let room = tempfile::tempdir().unwrap();
+            let how = (fault, steps, "check_every = 1000");
+            let Some(mut listener) = through_a_liar(room.path(), skipped, how, ListenMode::Wake)
+            else {
+                return;
+            };
+            let standing = standing(&listener).unwrap();
+            let heard = listener.hear(recording("sessions/wake-radio.opus"), listed::TAIL_S);
+            assert_eq!(heard.intents().len(), 1, "{fault} after {steps} steps");
+            let failure = standing.failure().unwrap_or_default();
+            assert!(failure.contains("disagrees"), "{fault}, {steps}: {failure}");
         }
     }
 }
