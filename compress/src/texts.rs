@@ -50,6 +50,7 @@ pub enum TextsError {
 pub struct Texts {
     /// Row-major `[1 + words][row]` of each sentence.
     rows: Vec<Vec<f32>>,
+    by_length: Vec<(usize, Vec<usize>)>,
     /// Width of a row.
     row: usize,
     longest: usize,
@@ -61,6 +62,14 @@ pub struct Texts {
 pub(crate) struct Scores {
     pub values: Vec<f32>,
     pub columns: usize,
+}
+
+fn lengths(rows: &[Vec<f32>], row: usize) -> Vec<(usize, Vec<usize>)> {
+    let mut found: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (sentence, rows) in rows.iter().enumerate() {
+        found.entry(rows.len() / row).or_default().push(sentence);
+    }
+    found.into_iter().collect()
 }
 
 impl Texts {
@@ -83,8 +92,10 @@ impl Texts {
         let head = Head::read(&bundle.path(head), network.dim()).map_err(EncoderError::from)?;
         let rows = Rows::read(&bundle, network.row()).map_err(EncoderError::from)?;
         let sentences = sentences.iter();
+        let rows: Vec<Vec<f32>> = sentences.map(|one| rows.of(&one.words)).collect();
         Ok(Texts {
-            rows: sentences.map(|one| rows.of(&one.words)).collect(),
+            by_length: lengths(&rows, network.row()),
+            rows,
             row: network.row(),
             longest,
             head,
@@ -92,13 +103,8 @@ impl Texts {
     }
 
     /// Lengths in rows, that of the sentence itself among them, with the sentences that have them, shortest first.
-    pub(crate) fn by_length(&self) -> BTreeMap<usize, Vec<usize>> {
-        let mut found: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (sentence, rows) in self.rows.iter().enumerate() {
-            let length = rows.len() / self.row;
-            found.entry(length).or_default().push(sentence);
-        }
-        found
+    pub(crate) fn by_length(&self) -> &[(usize, Vec<usize>)] {
+        &self.by_length
     }
 
     /// The network for sentences of one length, in rows.

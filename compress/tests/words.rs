@@ -1,13 +1,16 @@
 //! Networks over words, pruned and calibrated on sentences: the shipped one.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+#[path = "common/pruning.rs"]
+mod pruning;
 
+use std::path::{Path, PathBuf};
+
+use pruning::{assert_better_than_by_size, pruned, tool, wishes};
 use tempfile::TempDir;
 use tract_onnx::pb::ModelProto;
 use vocar_compress::bundle::{self, derive};
 use vocar_compress::calibrate::{Choice, calibrate};
-use vocar_compress::prune::{Heard, Stage, Wishes, prune};
+use vocar_compress::prune::Heard;
 use vocar_compress::quantise::{Activations, Form, Granularity, Method, quantise};
 use vocar_compress::sentences::Sentence;
 use vocar_compress::texts::Texts;
@@ -22,11 +25,6 @@ fn shipped() -> PathBuf {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-fn tool(arguments: &[&str]) -> Output {
-    let tool = env!("CARGO_BIN_EXE_vocar-compress");
-    Command::new(tool).args(arguments).output().unwrap()
 }
 
 /// Sentences of several lengths, every other one of which is to judge.
@@ -88,18 +86,8 @@ fn trial(every: usize) -> Trial {
     Trial::reading(&shipped(), texts).unwrap()
 }
 
-fn wishes(structured: &[&str]) -> Wishes {
-    Wishes {
-        structured: structured.iter().map(|one| one.parse().unwrap()).collect(),
-        granule: 32,
-        ..Wishes::default()
-    }
-}
-
-fn pruned(wishes: &Wishes, heard: Option<&Heard>) -> (ModelProto, Vec<Stage>) {
-    let mut model = bundle::floats(&shipped()).unwrap();
-    let stages = prune(&mut model, wishes, heard, &mut |_| {}).unwrap();
-    (model, stages)
+fn floats() -> ModelProto {
+    bundle::floats(&shipped()).unwrap()
 }
 
 /// Shape of a constant.
@@ -168,31 +156,14 @@ fn sentences_decide_better_than_the_size_of_weights() {
         judge: trial(1),
     };
     let wishes = wishes(&["layers=0.25", "heads=0.35", "ffn=0.5"]);
-    let (by_size, _) = pruned(&wishes, None);
-    let (model, stages) = pruned(&wishes, Some(&heard));
-    let distances: Vec<f64> = stages
-        .iter()
-        .map(|stage| stage.distance.unwrap().divergence)
-        .collect();
-    assert!(
-        distances[0] < 1e-6 && distances[1] > 1e-4 && distances[2] > distances[1],
-        "{stages:?}"
-    );
-    let blind = heard.judge.compare(&by_size).unwrap().divergence;
-    assert!(
-        distances[2] < 0.7 * blind,
-        "{} against {blind}",
-        distances[2]
-    );
-    assert_eq!(
-        heard.judge.compare(&model).unwrap().divergence,
-        distances[2]
-    );
+    let (by_size, _) = pruned(floats(), &wishes, None);
+    let (model, stages) = pruned(floats(), &wishes, Some(&heard));
+    assert_better_than_by_size(&heard, &by_size, (&model, &stages), 1e-4);
 }
 
 #[test]
 fn static_scales_from_sentences_leave_their_reading_as_it_was() {
-    let model = bundle::floats(&shipped()).unwrap();
+    let model = floats();
     let texts = Texts::new(&shipped(), "car", &sentences()).unwrap();
     let ranges = calibrate(&model, &texts, 99.99, &mut |_, _| {}).unwrap();
     assert_eq!(ranges.runs, sentences().len());
@@ -217,7 +188,7 @@ fn static_scales_from_sentences_leave_their_reading_as_it_was() {
     for range in coarse.tensors.values_mut() {
         range.percentile = range.percentile.map(|edge| edge / 50.0);
     }
-    let mut cut = bundle::floats(&shipped()).unwrap();
+    let mut cut = floats();
     let form = Form::Int8 {
         method: Method::Symmetric,
         granularity: Granularity::Channel,
@@ -242,7 +213,7 @@ fn the_report_takes_static_scales_and_bundles_of_their_own() {
         "{}",
         String::from_utf8_lossy(&done.stderr)
     );
-    let (narrow, _) = pruned(&wishes(&["ffn=0.75"]), None);
+    let (narrow, _) = pruned(floats(), &wishes(&["ffn=0.75"]), None);
     let (file, own) = (
         folder.path().join("narrow.onnx"),
         folder.path().join("narrow"),
@@ -293,7 +264,7 @@ fn what_is_wrong_is_told_with_what_to_do() {
     let folder = TempDir::new().unwrap();
     let (table, out) = (table(&folder), folder.path().join("out.onnx"));
     let bare = folder.path().join("bare.onnx");
-    write(&bare, &bundle::floats(&shipped()).unwrap()).unwrap();
+    write(&bare, &floats()).unwrap();
     let refused = |input: &Path, more: &[&str]| {
         let mut arguments = vec!["prune", text(input), text(&out)];
         arguments.extend(more);

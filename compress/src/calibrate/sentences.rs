@@ -12,14 +12,13 @@ impl Material for Texts {
     }
 
     fn fitted(&self, model: &ModelProto, stream: usize) -> Option<ModelProto> {
-        let length = self.by_length().into_keys().nth(stream)?;
-        Some(Texts::fitted(model, length))
+        let (length, _) = self.by_length().get(stream)?;
+        Some(Texts::fitted(model, *length))
     }
 
     fn runs(&self, stream: usize) -> Result<Vec<Inputs>, CalibrationError> {
-        let sentences = self.by_length().into_values().nth(stream);
-        let sentences = sentences.into_iter().flatten();
-        Ok(sentences.map(|one| self.inputs(one)).collect())
+        let (_, sentences) = &self.by_length()[stream];
+        Ok(sentences.iter().map(|&one| self.inputs(one)).collect())
     }
 
     /// Nothing is remembered from one sentence to the next.

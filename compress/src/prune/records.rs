@@ -180,13 +180,13 @@ impl Recorder {
 /// [`RecordError`] when it cannot be loaded or run, or has other inputs than rows and their mask.
 pub(crate) fn record_texts(model: &ModelProto, texts: &Texts) -> Result<Records, RecordError> {
     let mut found: HashMap<String, Moments> = HashMap::new();
-    for (length, sentences) in texts.by_length() {
+    for &(length, ref sentences) in texts.by_length() {
         let mut model = Texts::fitted(model, length);
         let graph = model.graph.get_or_insert_default();
         let watched = watch(graph);
         let (inputs, outputs) = (fed(graph), names(&graph.output));
         let mut network = load(&model)?;
-        for sentence in sentences {
+        for &sentence in sentences {
             let mut given = texts.inputs(sentence);
             let given = inputs.iter().map(|name| {
                 let values = given.remove(name);

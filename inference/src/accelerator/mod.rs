@@ -197,8 +197,11 @@ impl Shared {
             true => self.compare(features, states, scores),
             false => Ok(()),
         });
-        let wrong = judged.map_err(|reason| self.give_up(&mut link, reason, true));
-        wrong.is_ok()
+        if let Err(reason) = judged {
+            self.give_up(&mut link, reason, true);
+            return false;
+        }
+        true
     }
 
     /// Compares a step made before with the processor; if it was wrong, the accelerator is not used any more.

@@ -114,12 +114,9 @@ impl Unlooked {
             &mut self.newest
         };
         let made = place.get_or_insert_default();
-        made.features.clear();
-        made.features.extend_from_slice(features);
-        made.states.clear();
-        made.states.extend_from_slice(states);
-        made.scores.clear();
-        made.scores.extend_from_slice(scores);
+        features.clone_into(&mut made.features);
+        states.clone_into(&mut made.states);
+        scores.clone_into(&mut made.scores);
         if loud {
             self.newest = None;
         }

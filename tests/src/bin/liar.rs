@@ -1,8 +1,8 @@
 //! `vocar-accel` with a fault: what an accelerator that goes wrong looks like to the daemon.
 //!
 //! It computes with ONNX Runtime like the real one. After `VOCAR_LIAR_STEPS` steps it does what `VOCAR_LIAR_FAULT` says:
-//! `swap` hands out the scores of one phone for another's, probabilities all the same; `quiet` hears nothing but silence; `noise` leaves numbers that are no
-//! probabilities; `nan` leaves no numbers at all in a state; `talk` prints to standard output, once, which does no harm.
+//! `swap` hands out the scores of one phone for another's, probabilities all the same; `quiet` hears nothing but
+//! silence; `noise` leaves numbers that are no probabilities; `nan` leaves no numbers at all in a state; `talk` prints to standard output, once, which does no harm.
 
 use vocar_accel::onnxruntime::OnnxRuntime;
 use vocar_accel::{Backend, Loaded, Part, Plan, ServeError, SharedMemory, Tensor, serve};
