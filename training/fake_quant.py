@@ -2,9 +2,10 @@
 
 Weights lie on the grids of `vocar-compress quantise` (compress/src/quantise/grid.rs): int8 with a scale for each
 output channel, int4 with a scale for each 32 inputs, half floats. What enters an int8 or int4 layer is rounded row by
-row as the run time does it (inference/src/gemm/rows.rs). Gradients pass the rounding as if it were not there (the
-straight-through estimator: Y. Bengio et al., 2013; B. Jacob et al., CVPR 2018). The weights themselves stay floats, so
-that a checkpoint is exported like any other and quantises to the very integers it was trained with.
+row, and what enters an int8 convolution output frame by output frame, as the run time does it
+(inference/src/gemm/rows.rs). Gradients pass the rounding as if it were not there (the straight-through estimator:
+Y. Bengio et al., 2013; B. Jacob et al., CVPR 2018). The weights themselves stay floats, so that a checkpoint is
+exported like any other and quantises to the very integers it was trained with.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ HIGHEST = 127.0
 TRIED = 12
 #: Constants of fewer elements are not stored as half floats.
 FEWEST_HALVES = 128
+#: Weights of convolutions of fewer elements are not stored in int8.
+FEWEST_INT8 = 1024
 WIDTHS = ("int4", "int8", "f16", "f32")
 
 
@@ -108,6 +111,8 @@ class Plan:
 
     layers: dict[str, str]
     halve_the_rest: bool = False
+    #: Whether large weights of convolutions are int8; else they belong to the rest.
+    int8_convolutions: bool = False
 
     def of(self, layer: str, inputs: int) -> str:
         """Precision of a layer by its name in the network; int4 needs whole groups of inputs, else it stays f32."""
@@ -122,7 +127,7 @@ def read_plan(source: str, network: nn.Module) -> Plan:
     """
     there = [product_name(name) for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if source in ("int8", "int4"):
-        return Plan(dict.fromkeys(there, source), halve_the_rest=True)
+        return Plan(dict.fromkeys(there, source), halve_the_rest=True, int8_convolutions=source == "int8")
     try:
         found = tomllib.loads(Path(source).read_text(encoding="utf-8"))
         layers = found["layers"]
@@ -159,6 +164,35 @@ class RowQuantised(nn.Linear):
             return sums * (scale * self.channel_scale) + self.bias
 
 
+class FrameQuantised(nn.Conv2d):
+    """A convolution over time and frequency that rounds what enters it: all that makes one output frame with one scale,
+    for which no two output frames may share what they are made of. Its weight is expected on a grid, as that of
+    `RowQuantised`."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        nn.Module.__init__(self)
+        if layer.kernel_size[0] != layer.stride[0] or layer.padding[0]:
+            raise ValueError(f"output frames of {layer} share what they are made of")
+        self.span = layer.stride[0]
+        self.strides, self.pads = layer.stride, layer.padding
+        self.weight, self.bias = layer.weight, layer.bias
+        self.register_buffer("channel_scale", torch.ones((), device=layer.weight.device), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[batch, channels, time, bands], in whole floats."""
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            frames = x.shape[2] // self.span
+            spans = x[:, :, : frames * self.span].unflatten(2, (frames, self.span))
+            rows = spans.detach().permute(0, 2, 1, 3, 4).flatten(2)
+            scale, inverse = row_scale(rows)
+            stretched = spans * inverse[:, None, :, :, None]
+            integers = through(stretched, stretched.round()).flatten(2, 3)
+            sums = F.conv2d(integers, self.weight, None, self.strides, self.pads)
+            scale = scale[:, None] * self.channel_scale.reshape(-1, 1, 1)
+            return sums * scale + self.bias[:, None, None]
+
+
 class FakeQuantised(nn.Module):
     """An acoustic model as the vehicle runs it with a plan. Replaces the model's linear layers, shares its weights.
 
@@ -181,6 +215,11 @@ class FakeQuantised(nn.Module):
                 (self.grouped if width == "int4" else self.channelled).append(name)
                 parent, _, own = name.rpartition(".")
                 setattr(network.get_submodule(parent), own, RowQuantised(layer))
+        subsampling = network.subsampling
+        self.convolved: list[str] = []
+        if self._is_int8(subsampling.second.weight):
+            self.convolved.append("subsampling.second")
+            subsampling.second = FrameQuantised(subsampling.second)
         self.halved = self._halved()
 
     @property
@@ -202,7 +241,10 @@ class FakeQuantised(nn.Module):
 
     def rounded(self) -> dict[str, torch.Tensor]:
         """What takes the place of the model's parameters, by name."""
-        return self._in_halves() | self._convolutions() | self._in_int8() | self._in_int4()
+        return self._in_halves() | self._depthwise() | self._in_int8() | self._in_int4()
+
+    def _is_int8(self, convolution: torch.Tensor) -> bool:
+        return self.plan.int8_convolutions and convolution.numel() >= FEWEST_INT8
 
     def _stored(self, scales: torch.Tensor) -> torch.Tensor:
         """Scales as the file holds them."""
@@ -210,11 +252,11 @@ class FakeQuantised(nn.Module):
 
     def _in_int8(self) -> dict[str, torch.Tensor]:
         made = {}
-        for name in self.channelled:
+        for name in self.channelled + self.convolved:
             weight = self.network.get_submodule(name).weight
-            integers, scale = int8_grid(weight)
+            integers, scale = int8_grid(weight.flatten(1))
             folded = _folded(name)
-            made[f"{name}.weight"] = through(weight / scale[:, None], integers)
+            made[f"{name}.weight"] = through(weight.flatten(1) / scale[:, None], integers).view_as(weight)
             made[f"{name}.channel_scale"] = self._stored(scale * folded) / folded
         return made
 
@@ -235,7 +277,7 @@ class FakeQuantised(nn.Module):
 
     def _halved(self) -> list[str]:
         """Parameters that are stored as half floats, but for those of depthwise convolutions."""
-        integers = {f"{name}.weight" for name in self.grouped + self.channelled}
+        integers = {f"{name}.weight" for name in self.grouped + self.channelled + self.convolved}
         folded = tuple(name for name, layer in self.network.named_modules() if isinstance(layer, Convolution))
         wanted = list(self.sixteen)
         for name, parameter in self.network.named_parameters():
@@ -254,7 +296,7 @@ class FakeQuantised(nn.Module):
         parts = zip(self.halved, rounded.split([v.numel() for v in values]), values, factors, strict=True)
         return {name: through(value, part.view_as(value) / factor) for name, part, value, factor in parts}
 
-    def _convolutions(self) -> dict[str, torch.Tensor]:
+    def _depthwise(self) -> dict[str, torch.Tensor]:
         """Depthwise convolutions are stored with their batch normalisation in them."""
         made = {}
         layers = [(name, one) for name, one in self.network.named_modules() if isinstance(one, Convolution)]
@@ -262,12 +304,19 @@ class FakeQuantised(nn.Module):
             conv, norm = layer.depthwise, layer.batch_norm
             gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach()
             mean, shift = norm.running_mean, norm.bias.detach()
-            weight = halves(conv.weight * gain[:, None, None]) / gain[:, None, None]
+            weight = self._stored_weight(conv.weight * gain[:, None, None]) / gain[:, None, None]
             bias = (halves((conv.bias - mean) * gain + shift) - shift) / gain + mean
             for part, value, rounded in (("weight", conv.weight, weight), ("bias", conv.bias, bias)):
                 if value.numel() >= FEWEST_HALVES:
                     made[f"{name}.depthwise.{part}"] = through(value, torch.where(rounded.isfinite(), rounded, value))
         return made
+
+    def _stored_weight(self, weight: torch.Tensor) -> torch.Tensor:
+        """Weight [channels, 1, taps] of a depthwise convolution as the file holds it."""
+        if not self._is_int8(weight):
+            return halves(weight)
+        integers, scale = int8_grid(weight.flatten(1))
+        return (integers * self._stored(scale)[:, None]).view_as(weight)
 
 
 def _folded(layer: str) -> float:

@@ -1,5 +1,5 @@
-//! Weights of convolutions in int8: a quarter of the bytes, and a DequantizeLinear that makes floats of them again when the network
-//! is loaded. Their arithmetic stays in floats.
+//! Weights of convolutions in int8: a quarter of the bytes, and a DequantizeLinear. Our run time multiplies those of a convolution
+//! over all channels as they are, and makes floats of depthwise ones, whose products are too few to pay for rounding what goes in.
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,33 +104,36 @@ def test_a_plan_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     not (TOOL.exists() and STREAM.exists()),
     reason="needs `cargo build --release --bin vocar-compress --package vocar-inference --example stream`",
 )
-@pytest.mark.parametrize("with_plan", [True, False])
-def test_the_exported_network_is_the_one_that_was_trained(tmp_path: Path, with_plan: bool) -> None:
-    model = random_model(SMALL, 4)
+@pytest.mark.parametrize("how", ["plan", "int4", "int8"])
+def test_the_exported_network_is_the_one_that_was_trained(tmp_path: Path, how: str) -> None:
+    # Wide enough for convolutions in int8.
+    config = replace(SMALL, dim=128, channels=16) if how == "int8" else SMALL
+    model = random_model(config, 6)
     floats, small = tmp_path / "floats.onnx", tmp_path / "small.onnx"
     floats.write_bytes(streaming(model, None).SerializeToString())
-    if with_plan:
+    if how == "plan":
         lines = [f'"{name}" = "{width}"' for name, width in MIXED.items()]
         (tmp_path / "plan.toml").write_text(
             "budget = 0\nmeasured = 0\nhalve_the_rest = true\n[layers]\n" + "\n".join(lines)
         )
-        how = ["--plan", tmp_path / "plan.toml"]
+        options = ["--plan", tmp_path / "plan.toml"]
         plan = read_plan(str(tmp_path / "plan.toml"), model)
     else:
-        how, plan = ["--bits", "4", "--halve-the-rest"], read_plan("int4", model)
-    subprocess.run([TOOL, "quantise", floats, small, *how], check=True, capture_output=True)
+        options, plan = ["--bits", how.removeprefix("int"), "--halve-the-rest"], read_plan(how, model)
+    subprocess.run([TOOL, "quantise", floats, small, *options], check=True, capture_output=True)
     rounded = FakeQuantised(model, plan).eval()
+    assert rounded.convolved == (["subsampling.second"] if how == "int8" else [])
     _same_grids(rounded, onnx.load(small).graph)
 
-    step = SMALL.chunk * SUBSAMPLING
-    log_mel = np.random.default_rng(4).standard_normal((20 * step, SMALL.mels)).astype(np.float32)
+    step = config.chunk * SUBSAMPLING
+    log_mel = np.random.default_rng(4).standard_normal((20 * step, config.mels)).astype(np.float32)
     log_mel = log_mel / model.scale.numpy() + model.mean.numpy()
     log_mel.tofile(tmp_path / "features.f32")
     subprocess.run([STREAM, small, tmp_path / "features.f32", tmp_path / "scores.f32"], check=True)
-    found = np.fromfile(tmp_path / "scores.f32", np.float32).reshape(-1, SMALL.columns)
+    found = np.fromfile(tmp_path / "scores.f32", np.float32).reshape(-1, config.columns)
     with torch.no_grad():
         wanted = rounded(model.normalise(torch.tensor(log_mel)[None]))[0].numpy()
-        floating = AcousticModel(SMALL).eval()
+        floating = AcousticModel(config).eval()
         floating.load_state_dict(model.state_dict())
         off = np.abs(floating(floating.normalise(torch.tensor(log_mel)[None]))[0].numpy() - wanted).mean()
     # A value that lies between two integers to the last bit may be rounded either way.
@@ -176,6 +180,12 @@ def _same_grids(rounded: FakeQuantised, graph: onnx.GraphProto) -> None:
             pairs = np.stack([integers & 15, integers >> 4], axis=-1).astype(np.float32) - 8
             groups = pairs.reshape(len(weight), -1, 32) * scale.astype(np.float32).reshape(len(weight), -1, 1)
             assert np.array_equal(groups.reshape(weight.shape), weight.numpy() * factor), name
+    for layer in rounded.convolved:
+        restored = [node.input for node in graph.node if node.op_type == "DequantizeLinear"]
+        stored = next(names for names in restored if values[names[0]].shape[2] == 3)
+        integers, scale = (values[name] for name in stored[:2])
+        assert np.array_equal(integers, made[f"{layer}.weight"].detach().numpy()), layer
+        assert np.array_equal(made[f"{layer}.channel_scale"].numpy(), scale), layer
     # What is stored as it is, once for all that are equal, has names of no meaning.
     halves = {(v.size, v.astype(np.float32).tobytes()) for v in values.values() if v.dtype == np.float16}
     compared = 0

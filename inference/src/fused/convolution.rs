@@ -1,11 +1,14 @@
-//! Convolutions over time and frequency, one behind the other.
+//! Convolutions over time and frequency, one behind the other, in int8 or floats.
 
 use tract_onnx::pb::{AttributeProto, NodeProto, tensor_proto::DataType};
 
 use super::graph::{Constants, Net, attribute, integer, integers, new_node, required};
 use super::operator::{Operator, Past, Workspace};
 use super::turn::Matrix;
-use crate::gemm::{Activation, Epilogue, FloatWeights, Left, Tier, multiply_float};
+use crate::gemm::{
+    Activation, Epilogue, FloatWeights, Int8Weights, Left, Rows, Tier, multiply, multiply_float,
+    room,
+};
 
 pub(super) const KIND: &str = "VocarConvolutions";
 
@@ -31,24 +34,26 @@ fn matched(net: &Net, reshape: usize) -> Option<(Vec<usize>, NodeProto)> {
     let mut maps = node.output.first()?;
     let mut inputs = vec![&**frames];
     let mut attributes = vec![integer("height", height), integer("width", width)];
-    let mut channels = 1;
+    let (mut layers, mut channels) = (0, 1);
     while let Some(conv) = net.only_user(maps, "Conv") {
         let [_, weight, bias] = &net.node(conv)?.input[..] else {
             return None;
         };
-        let (&[outputs, inner, ..], DataType::Float) = net.constant(weight)? else {
+        let weight = stored(net, weight)?;
+        let &[outputs, inner, ..] = net.constant(weight[0])?.0 else {
             return None;
         };
         if inner != channels || net.constant(bias)? != (&[outputs][..], DataType::Float) {
             return None;
         }
         let (activation, users) = activation_of(net, conv)?;
-        attributes.push(geometry(net.node(conv)?, inputs.len() / 2, activation)?);
+        attributes.push(geometry(net.node(conv)?, layers, activation)?);
         nodes.push(conv);
         nodes.extend(users);
         maps = net.node(*nodes.last()?)?.output.first()?;
-        inputs.extend([&**weight, &**bias]);
-        channels = outputs;
+        inputs.extend(weight);
+        inputs.push(bias);
+        (layers, channels) = (layers + 1, outputs);
     }
     let turned = net.only_user(maps, "Transpose")?;
     let flat = net.only_user(net.node(turned)?.output.first()?, "Reshape")?;
@@ -58,15 +63,35 @@ fn matched(net: &Net, reshape: usize) -> Option<(Vec<usize>, NodeProto)> {
     let rows = net.integers(shape)?;
     let as_wanted = attribute(net.node(turned)?, "perm")? == [0, 2, 1, 3]
         && matches!(rows[..], [1, _, columns] if columns % channels == 0 && columns > 0)
-        && inputs.len() > 1;
+        && layers > 0;
     if !as_wanted {
         return None;
     }
     nodes.extend([turned, flat]);
-    attributes.push(integer("layers", (inputs.len() / 2) as i64));
+    attributes.push(integer("layers", layers));
     attributes.push(integers("rows", &rows));
     let output = net.node(flat)?.output.first()?;
     Some((nodes, new_node(KIND, &inputs, &[output], attributes)))
+}
+
+/// The constants of a weight: floats, or int8 and a scale for each output channel, of which DequantizeLinear would make floats.
+fn stored<'a>(net: &'a Net, weight: &'a str) -> Option<Vec<&'a str>> {
+    if net
+        .constant(weight)
+        .is_some_and(|(_, kind)| kind == DataType::Float)
+    {
+        return Some(vec![weight]);
+    }
+    let node = net.node(net.maker(weight, "DequantizeLinear")?)?;
+    let [integers, scale, zero @ ..] = &node.input[..] else {
+        return None;
+    };
+    let (shape, kind) = net.constant(integers)?;
+    let as_wanted = kind == DataType::Int8
+        && net.constant(scale)? == (&shape[..1], DataType::Float)
+        && zero.iter().all(|zero| net.is_zero(zero))
+        && attribute(node, "axis")? == [0];
+    as_wanted.then(|| vec![&**integers, &**scale])
 }
 
 /// What is applied to the output of a node, and the nodes that do.
@@ -88,7 +113,7 @@ fn activation_of(net: &Net, conv: usize) -> Option<(Activation, Vec<usize>)> {
 }
 
 /// Strides, pads (top, left, bottom, right) and activation of a Conv as an attribute of ours.
-fn geometry(conv: &NodeProto, number: usize, activation: Activation) -> Option<AttributeProto> {
+fn geometry(conv: &NodeProto, number: i64, activation: Activation) -> Option<AttributeProto> {
     let list = |name, otherwise: i64, count| {
         attribute(conv, name).unwrap_or_else(|| vec![otherwise; count])
     };
@@ -119,9 +144,10 @@ pub(super) fn build(node: &NodeProto, constants: &Constants) -> Result<Box<dyn O
         channels: 1,
     };
     let mut layers = Vec::new();
+    let mut at = 1;
     for number in 0..required(node, "layers")? {
-        let layer = Layer::read(node, constants, number, map)?;
-        map = layer.output;
+        let (layer, after) = Layer::read(node, constants, number, at, map)?;
+        (map, at) = (layer.output, after);
         layers.push(layer);
     }
     let rows = [1, map.height, map.channels * map.width];
@@ -159,31 +185,33 @@ struct Layer {
     border: [usize; 2],
     kernel: [usize; 2],
     strides: [usize; 2],
-    /// Rows by place in the kernel, then by channel.
-    weights: FloatWeights,
-    /// Of each channel, for so many positions of a row as [`Layer::together`] says.
+    weights: Weights,
+    /// Of each channel, for so many positions of a row as [`Weights::together`] says.
     bias: Vec<f32>,
+    /// The same of the scales of int8 weights.
+    scales: Vec<f32>,
     activation: Activation,
     output: Map,
 }
 
 impl Layer {
+    /// Layer `number` of a node, whose constants begin at input `weight`, and the input behind them.
     fn read(
         node: &NodeProto,
         constants: &Constants,
         number: usize,
+        weight: usize,
         input: Map,
-    ) -> Result<Layer, String> {
+    ) -> Result<(Layer, usize), String> {
         let name = format!("layer{number}");
         let geometry = attribute(node, &name).unwrap_or_default();
         let geometry: Vec<usize> = geometry.iter().map(|&value| value as usize).collect();
         let [down, along, top, left, bottom, right, code] = geometry[..] else {
             return Err(format!("attribute {name} is missing"));
         };
-        let weight = 1 + 2 * number;
         let shape = constants.shape(node, weight)?;
         let &[outputs, inputs, high, wide] = &shape[..] else {
-            return Err(format!("weight {number} is {shape:?}"));
+            return Err(format!("weight of {name} is {shape:?}"));
         };
         let padded = Map {
             height: input.height + top + bottom,
@@ -195,43 +223,29 @@ impl Layer {
             || padded.width < wide
             || down * along == 0
         {
-            return Err(format!("weight {number} is {shape:?} for maps {input:?}"));
-        }
-        let values = constants.floats(node, weight)?;
-        let mut rows = Vec::with_capacity(values.len());
-        for place in 0..high * wide {
-            for input in 0..inputs {
-                let of = |output: usize| values[(output * inputs + input) * high * wide + place];
-                rows.extend((0..outputs).map(of));
-            }
+            return Err(format!("weight of {name} is {shape:?} for maps {input:?}"));
         }
         let output = Map {
             height: (padded.height - high) / down + 1,
             width: (padded.width - wide) / along + 1,
             channels: outputs,
         };
-        let weights = FloatWeights::new(&rows, high * wide * inputs, outputs);
-        let together = Layer::together(&weights, output);
-        Ok(Layer {
+        let weights = Weights::read(node, constants, weight, [outputs, inputs, high * wide])?;
+        let together = weights.together(output);
+        let scales = weights.scales().repeat(together);
+        let bias = weight + 1 + usize::from(!scales.is_empty());
+        let layer = Layer {
             padded,
             border: [top, left],
             kernel: [high, wide],
             strides: [down, along],
             weights,
-            bias: constants.floats(node, weight + 1)?.repeat(together),
+            bias: constants.floats(node, bias)?.repeat(together),
+            scales,
             activation: [Activation::None, Activation::Relu, Activation::Silu][code % 3],
             output,
-        })
-    }
-
-    /// How many positions of a row of the output lie behind each other without a gap, so that bias and activation can go over
-    /// them at once: whole panels leave none, and a position alone is often just two vectors long.
-    fn together(weights: &FloatWeights, output: Map) -> usize {
-        if weights.padded_outputs() == output.channels {
-            output.width
-        } else {
-            1
-        }
+        };
+        Ok((layer, bias + 1))
     }
 
     /// Where row `row` of the input starts within the borders.
@@ -255,24 +269,118 @@ impl Layer {
     }
 
     /// Row `row` of the output, from the padded input.
-    fn convolve(&self, tier: Tier, map: &[f32], row: usize, sums: &mut Vec<f32>, out: &mut [f32]) {
+    fn convolve(&self, work: &mut Sums, map: &[f32], row: usize, out: &mut [f32]) {
         let across = self.padded.width * self.padded.channels;
-        let left = Left {
+        let windows = Left {
             values: &map[row * self.strides[0] * across..],
             stride: self.strides[1] * self.padded.channels,
             segments: self.kernel[0],
             apart: across,
             inner: self.kernel[1] * self.padded.channels,
         };
-        sums.resize(self.output.width * self.weights.padded_outputs(), 0.0);
-        multiply_float(tier, left, &self.weights, sums);
         let epilogue = Epilogue {
             bias: &self.bias,
             activation: self.activation,
             residual: None,
         };
-        epilogue.apply_float(tier, self.bias.len(), sums, out);
+        match &self.weights {
+            Weights::Float(weights) => {
+                let size = self.output.width * weights.padded_outputs();
+                let sums = room(work.floats, size);
+                multiply_float(work.tier, windows, weights, sums);
+                epilogue.apply_float(work.tier, self.bias.len(), sums, out);
+            }
+            Weights::Int8(weights) => {
+                let (tier, rows) = (work.tier, &mut *work.rows);
+                rows.quantise_windows(windows, self.output.width);
+                let sums = multiply(tier, rows, weights, work.integers);
+                if self.scales.len() == sums.len() {
+                    epilogue.apply_as_one(tier, rows, &self.scales, sums, out);
+                } else {
+                    epilogue.apply(tier, rows, weights, sums, out);
+                }
+            }
+        }
     }
+}
+
+/// Room for the products of a row.
+struct Sums<'a> {
+    tier: Tier,
+    floats: &'a mut Vec<f32>,
+    rows: &'a mut Rows,
+    integers: &'a mut Vec<i32>,
+}
+
+/// Weights with rows by place in the kernel, then by channel.
+#[derive(Debug)]
+enum Weights {
+    Float(FloatWeights),
+    /// What they are multiplied with is quantised with a scale for each row of the output.
+    Int8(Int8Weights),
+}
+
+impl Weights {
+    /// The weight of input `at` of a node, `[outputs, inputs, places]`, with the scales behind it if it is int8.
+    fn read(
+        node: &NodeProto,
+        constants: &Constants,
+        at: usize,
+        shape: [usize; 3],
+    ) -> Result<Weights, String> {
+        let [outputs, inputs, places] = shape;
+        if constants.kind(node, at)? != DataType::Int8 {
+            let rows = by_place(&constants.floats(node, at)?, shape);
+            let weights = FloatWeights::new(&rows, places * inputs, outputs);
+            return Ok(Weights::Float(weights));
+        }
+        let (bytes, scales) = (constants.bytes(node, at)?, constants.floats(node, at + 1)?);
+        if bytes.len() != outputs * inputs * places || scales.len() != outputs {
+            return Err(format!(
+                "{} bytes and {} scales for {shape:?}",
+                bytes.len(),
+                scales.len()
+            ));
+        }
+        let rows = by_place(&bytes, shape);
+        let weights = Int8Weights::from_bytes(&rows, places * inputs, scales);
+        Ok(Weights::Int8(weights))
+    }
+
+    /// How many positions of a row of the output lie behind each other without a gap, so that bias and activation can go over
+    /// them at once: whole panels leave none, and a position alone is often just two vectors long.
+    fn together(&self, output: Map) -> usize {
+        let padded = match self {
+            Weights::Float(weights) => weights.padded_outputs(),
+            Weights::Int8(weights) => weights.padded_outputs(),
+        };
+        if padded == output.channels {
+            output.width
+        } else {
+            1
+        }
+    }
+
+    /// Of int8, a scale for each output.
+    fn scales(&self) -> &[f32] {
+        match self {
+            Weights::Float(_) => &[],
+            Weights::Int8(weights) => &weights.scales()[..weights.outputs()],
+        }
+    }
+}
+
+/// `[outputs, inputs, places]` as `[places, inputs, outputs]`.
+fn by_place<T: Copy>(values: &[T], [outputs, inputs, places]: [usize; 3]) -> Vec<T> {
+    let mut rows = Vec::with_capacity(values.len());
+    for place in 0..places {
+        for input in 0..inputs {
+            rows.extend(
+                (0..outputs).map(|output| values[(output * inputs + input) * places + place]),
+            );
+        }
+    }
+    rows
 }
 
 /// Frames `[1, frames, width]` as one map through layers, and the maps as rows `[1, frames', channels · width']`, channel by
@@ -306,9 +414,17 @@ impl Operator for Convolutions {
     ) {
         let Workspace {
             tier,
-            floats: [map, next, sums],
+            rows,
+            sums: integers,
+            floats: [map, next, floats],
             ..
         } = work;
+        let mut work = Sums {
+            tier: *tier,
+            floats,
+            rows,
+            integers,
+        };
         let Some(first) = self.layers.first() else {
             return;
         };
@@ -331,13 +447,13 @@ impl Operator for Convolutions {
             }
             for row in 0..layer.output.height {
                 let start = after.map_or(row * size, |after| after.start(row));
-                layer.convolve(*tier, map, row, sums, &mut next[start..start + size]);
+                layer.convolve(&mut work, map, row, &mut next[start..start + size]);
             }
             std::mem::swap(map, next);
         }
         let channels = self.layers.last().map_or(1, |layer| layer.output.channels);
-        let rows = out.chunks_exact_mut(self.rows[2]);
-        for (out, row) in rows.zip(map.chunks_exact(self.rows[2])) {
+        let outputs = out.chunks_exact_mut(self.rows[2]);
+        for (out, row) in outputs.zip(map.chunks_exact(self.rows[2])) {
             let along = row.len() / channels;
             let positions = Matrix {
                 values: row,
@@ -349,3 +465,6 @@ impl Operator for Convolutions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -394,6 +394,13 @@ impl<'a> Constants<'a> {
         Ok(constant.dims.iter().map(|&dim| dim as usize).collect())
     }
 
+    /// Element type of input `number` of a node.
+    pub fn kind(&self, node: &NodeProto, number: usize) -> Result<DataType, String> {
+        let constant = self.of_node(node, number)?;
+        let kind = DataType::try_from(constant.data_type);
+        kind.map_err(|_| format!("`{}` is of an unknown type", constant.name))
+    }
+
     /// Floats of input `number` of a node.
     pub fn floats(&self, node: &NodeProto, number: usize) -> Result<Vec<f32>, String> {
         let constant = self.of_node(node, number)?;

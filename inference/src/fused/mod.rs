@@ -4,7 +4,7 @@
 //! its own. [`fuse`] replaces the chains that cost most by operators of ours, in the file's own terms:
 //!
 //! * normalised feature frames behind those of the step before: [`frames`];
-//! * convolutions over time and frequency with their activations: [`convolution`];
+//! * convolutions over time and frequency in int8 or floats with their activations: [`convolution`];
 //! * products with constant weights in int8, int4 or floats, together with the quantisation of their input, bias, activation
 //!   (ReLU, SiLU, GLU) and residual: [`linear`];
 //! * attention over cached keys and values, with its caches: [`attention`]; of the rows of a sentence over each other:
@@ -44,6 +44,7 @@ use operator::Operator;
 
 pub use overlay::{LowRank, Overlay, OverlayError};
 pub(crate) use program::{Program, Stream, Tensor};
+pub(crate) use stored::restore;
 
 /// Makes an operator out of its node; the error is a sentence.
 type Builder = fn(&NodeProto, &Constants) -> Result<Box<dyn Operator>, String>;
@@ -85,6 +86,7 @@ pub(crate) fn fuse(model: &mut ModelProto) {
     rows::fuse(&mut net);
     rounding::fuse(&mut net);
     net.write(graph);
+    stored::restore_convolutions(graph);
 }
 
 /// Teaches a parser to read what [`fuse`] writes.

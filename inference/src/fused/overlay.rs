@@ -120,12 +120,6 @@ pub enum OverlayError {
         /// Inputs and outputs of what was given.
         found: (usize, usize),
     },
-    /// The layer's weights cannot be changed.
-    #[error("layer `{layer}` is in int4, to which nothing can be added: keep the overlay apart")]
-    Int4 {
-        /// Name of the layer.
-        layer: String,
-    },
     /// It was made for another network.
     #[error("the overlay was made for another network: make it for this one")]
     Foreign,

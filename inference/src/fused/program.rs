@@ -118,11 +118,7 @@ impl Program {
         let mut steps = self.steps.clone();
         for (step, low) in steps.iter_mut().zip(lows) {
             if let (Some(linear), Some(low)) = (step.operator.linear(), low) {
-                let merged = linear.merged(low);
-                let int4 = || OverlayError::Int4 {
-                    layer: linear.layer().to_owned(),
-                };
-                step.operator = Arc::new(merged.ok_or_else(int4)?);
+                step.operator = Arc::new(linear.merged(low));
             }
         }
         Ok(Program {

@@ -10,13 +10,25 @@ use super::graph::attribute;
 /// Turns constants that are stored in less into floats: the nodes that would do it in each run, go.
 ///
 /// * Half floats with a Cast.
-/// * int8 with a scale for each output channel and a DequantizeLinear, for a Conv. That of a product with a matrix is left: it
-///   is multiplied as it is.
+/// * int8 with a scale for each output channel and a DequantizeLinear, for a Conv with a group for each channel. That of a
+///   product with a matrix or of another Conv is left: it is multiplied as it is.
 /// * Values that occur again and again with a Gather of them.
-pub(super) fn restore(graph: &mut GraphProto) {
+pub(crate) fn restore(graph: &mut GraphProto) {
     widen_halves(graph);
+    make_floats(graph, |user| {
+        user.op_type == "Conv" && attribute(user, "group").is_some_and(|group| group != [1])
+    });
+}
+
+/// The same for every Conv, where int8 weights of one are left.
+pub(super) fn restore_convolutions(graph: &mut GraphProto) {
+    make_floats(graph, |user| user.op_type == "Conv");
+}
+
+/// Makes constants of nodes that make floats of others; of DequantizeLinear those whose users are all as said.
+fn make_floats(graph: &mut GraphProto, dequantised: fn(&NodeProto) -> bool) {
     let made: HashMap<usize, TensorProto> = {
-        let file = File::of(graph);
+        let file = File::of(graph, dequantised);
         let nodes = graph.node.iter().enumerate();
         let made = nodes.filter_map(|(number, node)| Some((number, file.made_by(node)?)));
         made.collect()
@@ -33,10 +45,11 @@ pub(super) fn restore(graph: &mut GraphProto) {
 struct File<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     users: HashMap<&'a str, Vec<&'a NodeProto>>,
+    dequantised: fn(&NodeProto) -> bool,
 }
 
 impl<'a> File<'a> {
-    fn of(graph: &'a GraphProto) -> File<'a> {
+    fn of(graph: &'a GraphProto, dequantised: fn(&NodeProto) -> bool) -> File<'a> {
         let mut users: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
         for node in &graph.node {
             for input in &node.input {
@@ -47,6 +60,7 @@ impl<'a> File<'a> {
         File {
             constants: constants.map(|one| (&*one.name, one)).collect(),
             users,
+            dequantised,
         }
     }
 
@@ -57,7 +71,7 @@ impl<'a> File<'a> {
         };
         let constant = |number: usize| self.constants.get(&**node.input.get(number)?).copied();
         let (dims, values) = match &*node.op_type {
-            "DequantizeLinear" if self.is_for_convolutions(output) => {
+            "DequantizeLinear" if self.is_dequantised(output) => {
                 let zero = constant(2).is_none_or(|zero| zero.raw_data.iter().all(|&b| b == 0));
                 let axis = attribute(node, "axis") == Some(vec![0]);
                 (axis && zero).then(|| dequantised(constant(0)?, constant(1)?))?
@@ -71,9 +85,9 @@ impl<'a> File<'a> {
         Some(floats(output, dims, &values))
     }
 
-    fn is_for_convolutions(&self, tensor: &str) -> bool {
+    fn is_dequantised(&self, tensor: &str) -> bool {
         let users = self.users.get(tensor);
-        users.is_some_and(|users| users.iter().all(|user| user.op_type == "Conv"))
+        users.is_some_and(|users| users.iter().all(|user| (self.dequantised)(user)))
     }
 }
 
@@ -276,7 +290,7 @@ mod tests {
     #[test]
     fn the_weight_of_a_convolution_in_int8_becomes_floats_and_that_of_a_product_stays() {
         let integers = constant("w", DataType::Int8, &[2, 1, 2], vec![1, 255, 2, 127]);
-        let restored = |kind: &str, axis| {
+        let restored = |kind: &str, axis, groups, restore: fn(&mut GraphProto)| {
             let dequantise = new_node(
                 "DequantizeLinear",
                 &["w", "scale"],
@@ -284,7 +298,15 @@ mod tests {
                 vec![integer("axis", axis)],
             );
             let mut graph = GraphProto {
-                node: vec![dequantise, new_node(kind, &["x", "floats"], &["y"], vec![])],
+                node: vec![
+                    dequantise,
+                    new_node(
+                        kind,
+                        &["x", "floats"],
+                        &["y"],
+                        vec![integer("group", groups)],
+                    ),
+                ],
                 initializer: vec![
                     integers.clone(),
                     constant("scale", DataType::Float, &[2], bytes(&[0.5, 2.0])),
@@ -296,9 +318,11 @@ mod tests {
             found.map(|found| (found.dims, found.raw_data))
         };
         let wanted = (vec![2, 1, 2], bytes(&[0.5, -0.5, 4.0, 254.0]));
-        assert_eq!(restored("Conv", 0), Some(wanted));
-        assert_eq!(restored("Conv", 1), None);
-        assert_eq!(restored("MatMul", 0), None);
+        assert_eq!(restored("Conv", 0, 2, restore), Some(wanted.clone()));
+        assert_eq!(restored("Conv", 0, 1, restore), None);
+        assert_eq!(restored("Conv", 0, 1, restore_convolutions), Some(wanted));
+        assert_eq!(restored("Conv", 1, 2, restore), None);
+        assert_eq!(restored("MatMul", 0, 2, restore_convolutions), None);
     }
 
     #[test]

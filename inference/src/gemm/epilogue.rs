@@ -59,6 +59,28 @@ impl Epilogue<'_> {
         self.run(tier, layer, out);
     }
 
+    /// The same for rows of one scale whose sums lie behind each other without a gap, as those of one long row: `bias` and
+    /// `scales`, of the weights, have a value for each sum.
+    ///
+    /// # Panics
+    /// When a length does not fit the others.
+    pub fn apply_as_one(
+        &self,
+        tier: Tier,
+        rows: &Rows,
+        scales: &[f32],
+        sums: &[i32],
+        out: &mut [f32],
+    ) {
+        let layer = Layer {
+            sums,
+            width: sums.len(),
+            scales,
+            rows: rows.scales().get(..1),
+        };
+        self.run(tier, layer, out);
+    }
+
     /// The same from sums as [`multiply_int4`](super::multiply_int4) left them.
     ///
     /// # Panics

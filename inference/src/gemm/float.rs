@@ -105,7 +105,7 @@ impl<'a> Left<'a> {
     }
 
     /// Values of a row that are multiplied.
-    fn terms(&self) -> usize {
+    pub(super) fn terms(&self) -> usize {
         self.segments * self.inner
     }
 }

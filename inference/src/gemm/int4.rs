@@ -65,6 +65,26 @@ impl Int4Weights {
         }
     }
 
+    /// The weights in floats, row-major `[inputs][outputs]`.
+    pub fn to_floats(&self) -> Vec<f32> {
+        let mut floats = vec![0.0; self.inputs * self.outputs];
+        for (panel, (blocks, scales)) in self.panels().enumerate() {
+            for (pair, quads) in blocks.iter().map(unpacked).enumerate() {
+                for (quad, integers) in quads.iter().enumerate() {
+                    for (place, &integer) in integers.iter().enumerate() {
+                        let input = pair * 2 * QUAD + quad * QUAD + place % QUAD;
+                        let (channel, output) = (place / QUAD, panel * CHANNELS + place / QUAD);
+                        if input < self.inputs && output < self.outputs {
+                            let scale = scales[input / GROUP][channel];
+                            floats[input * self.outputs + output] = f32::from(integer) * scale;
+                        }
+                    }
+                }
+            }
+        }
+        floats
+    }
+
     /// Inputs of the layer.
     pub fn inputs(&self) -> usize {
         self.inputs

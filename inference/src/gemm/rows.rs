@@ -1,6 +1,7 @@
 //! Activations, quantised row by row as they come.
 
 use super::QUAD;
+use super::float::Left;
 use super::int4::{GROUP, ZERO};
 use super::tier::{Format, Tier};
 
@@ -62,40 +63,88 @@ impl Rows {
         self.fill(activations, inputs, Some(scaling));
     }
 
+    /// The same with one scale for `count` rows that lie in a larger array and may overlap, as what a convolution's kernel
+    /// covers from place to place does: the largest value from the first row to the last becomes 127.
+    ///
+    /// # Panics
+    /// When the array is too short.
+    pub fn quantise_windows(&mut self, windows: Left, count: usize) {
+        self.make_room(windows.terms(), count);
+        self.run(Values::Windows(windows));
+    }
+
     fn fill(&mut self, activations: &[f32], inputs: usize, fixed: Option<Scaling>) {
         assert!(
             inputs > 0 && activations.len().is_multiple_of(inputs),
             "activations are whole rows"
         );
-        let count = activations.len() / inputs;
+        self.make_room(inputs, activations.len() / inputs);
+        self.run(Values::Rows(activations, fixed));
+    }
+
+    fn make_room(&mut self, inputs: usize, count: usize) {
         self.inputs = inputs;
         self.scales.resize(count, 0.0);
         self.bytes.resize(count * self.stride(), 0);
+    }
+
+    fn run(&mut self, values: Values) {
         #[cfg(target_arch = "x86_64")]
         match self.tier {
             Tier::Portable => {}
             // SAFETY: the tier is there only when the processor has these parts of AVX-512.
-            Tier::Avx512Vnni => return unsafe { self.write_avx512(activations, fixed) },
+            Tier::Avx512Vnni => return unsafe { self.write_avx512(values) },
             // SAFETY: the other tiers are there only when the processor has AVX2.
-            _ => return unsafe { self.write_avx2(activations, fixed) },
+            _ => return unsafe { self.write_avx2(values) },
         }
-        self.write(activations, fixed);
+        self.write(values);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
-    fn write_avx512(&mut self, activations: &[f32], fixed: Option<Scaling>) {
-        self.write(activations, fixed);
+    fn write_avx512(&mut self, values: Values) {
+        self.write(values);
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn write_avx2(&mut self, activations: &[f32], fixed: Option<Scaling>) {
-        self.write(activations, fixed);
+    fn write_avx2(&mut self, values: Values) {
+        self.write(values);
     }
 
     #[inline(always)]
-    fn write(&mut self, activations: &[f32], fixed: Option<Scaling>) {
+    fn write(&mut self, values: Values) {
+        match values {
+            Values::Rows(activations, fixed) => self.write_rows(activations, fixed),
+            Values::Windows(windows) => self.write_windows(windows),
+        }
+        if self.format == Format::Grouped {
+            self.correct_groups();
+        }
+    }
+
+    #[inline(always)]
+    fn write_windows(&mut self, windows: Left) {
+        let (stride, format, count) = (self.stride(), self.format, self.count());
+        let run = windows.stride * count.saturating_sub(1) + windows.inner;
+        let mut highest = 0.0f32;
+        for segment in 0..windows.segments {
+            highest = highest.max(largest(&windows.values[segment * windows.apart..][..run]));
+        }
+        self.scales.fill(highest / 127.0);
+        let inverse = if highest > 0.0 { 127.0 / highest } else { 0.0 };
+        for (number, written) in self.bytes.chunks_exact_mut(stride).enumerate() {
+            let written = written.chunks_mut(windows.inner * format.width());
+            for (segment, written) in (0..windows.segments).zip(written) {
+                let start = number * windows.stride + segment * windows.apart;
+                let values = &windows.values[start..][..windows.inner];
+                write_row(format, values, written, |value| rounded(value * inverse));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write_rows(&mut self, activations: &[f32], fixed: Option<Scaling>) {
         let stride = self.stride();
         let format = self.format;
         let rows = activations
@@ -117,9 +166,6 @@ impl Rows {
             *scale = highest / 127.0;
             let inverse = if highest > 0.0 { 127.0 / highest } else { 0.0 };
             write_row(format, row, written, |value| rounded(value * inverse));
-        }
-        if format == Format::Grouped {
-            self.correct_groups();
         }
     }
 
@@ -194,6 +240,15 @@ impl Rows {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Where the values of rows lie.
+#[derive(Clone, Copy)]
+enum Values<'a> {
+    /// One behind the other, perhaps with a scale that was chosen before.
+    Rows(&'a [f32], Option<Scaling>),
+    /// In a larger array.
+    Windows(Left<'a>),
 }
 
 /// A scale for all values of a layer's input, with the integer, -128 to 127, that stands for nought.
@@ -298,6 +353,31 @@ mod tests {
                 let found: Vec<i8> = (0..row.len()).map(|input| rows.value(0, input)).collect();
                 assert_eq!(found, [-100, -100, -100, -98, 100, -128, -90], "{tier}");
                 assert_eq!(rows.scales(), [0.5]);
+            }
+        }
+    }
+
+    #[test]
+    fn windows_share_the_scale_of_all_that_they_cover() {
+        // Maps of three rows of six; windows of two rows of three, every two.
+        let map: Vec<f32> = (0..18).map(|n| n as f32 - 20.0).collect();
+        let windows = Left {
+            values: &map[6..],
+            stride: 2,
+            segments: 2,
+            apart: 6,
+            inner: 3,
+        };
+        for tier in Tier::available() {
+            let mut rows = Rows::new(tier);
+            rows.quantise_windows(windows, 2);
+            let scale = 14.0 / 127.0;
+            assert_eq!(rows.scales(), [scale; 2]);
+            for (row, from) in [6, 8].into_iter().enumerate() {
+                for (input, place) in [0, 1, 2, 6, 7, 8].into_iter().enumerate() {
+                    let wanted = (map[from + place] * (127.0 / 14.0)).round_ties_even();
+                    assert_eq!(f32::from(rows.value(row, input)), wanted, "{tier}");
+                }
             }
         }
     }

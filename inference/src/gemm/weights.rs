@@ -147,7 +147,8 @@ impl Int8Weights {
         &self.blocks
     }
 
-    pub(super) fn scales(&self) -> &[f32] {
+    /// Scale of each output channel, filled up to whole panels.
+    pub(crate) fn scales(&self) -> &[f32] {
         &self.scales
     }
 

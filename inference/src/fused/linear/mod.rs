@@ -206,13 +206,17 @@ impl Linear {
         (self.weights.inputs(), self.weights.outputs())
     }
 
-    /// The same layer with a low-rank product in its weights: in int8, each channel is rounded anew. `None` in int4, where
-    /// that would cost too much.
-    pub fn merged(&self, low: &LowRank) -> Option<Linear> {
+    /// The same layer with a low-rank product in its weights. Those of int8 and int4 are rounded to int8 anew: four bits would lose
+    /// what is added.
+    pub fn merged(&self, low: &LowRank) -> Linear {
         let (inputs, outputs) = self.sizes();
         let mut bias = self.bias.clone();
         let weights = match &self.weights {
-            Weights::Int4(_) => return None,
+            Weights::Int4(weights) => {
+                let mut floats = weights.to_floats();
+                low.add_to_weight(&mut floats);
+                Weights::Int8(Int8Weights::quantise(&floats, inputs, outputs))
+            }
             Weights::Float(weights) => {
                 let mut floats = weights.to_floats();
                 low.add_to_weight(&mut floats);
@@ -231,7 +235,7 @@ impl Linear {
                 Weights::Int8(merged)
             }
         };
-        Some(Linear {
+        Linear {
             layer: self.layer.clone(),
             weights,
             fixed: self.fixed,
@@ -239,7 +243,7 @@ impl Linear {
             activation: self.activation,
             axis: self.axis,
             residual: self.residual,
-        })
+        }
     }
 
     /// Bytes of its weights.
