@@ -117,10 +117,10 @@ static NETWORKS: LazyLock<Networks> = LazyLock::new(|| {
         write(&path, model).expect("room for a network");
         files.push((name, path));
     };
-    let mut words = read(&shipped("nlu-en/encoder-int8.onnx")).expect("a shipped network");
+    let mut words = read(&shipped("nlu-en/encoder-mixed.onnx")).expect("a shipped network");
     fix(&mut words, &["length=9".parse().expect("a size")]);
-    add("words int8".into(), &words);
-    restore(&mut words).expect("a network in int8");
+    add("words mixed".into(), &words);
+    restore(&mut words).expect("a network of ours");
     add("words f32".into(), &words);
     if let Some(file) = std::env::var_os("VOCAR_SYNTHETIC") {
         let floats = read(Path::new(&file)).expect("the network that VOCAR_SYNTHETIC names");

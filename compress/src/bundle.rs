@@ -85,7 +85,7 @@ pub enum BundleError {
     },
 }
 
-/// The float network of a bundle's folder. That of a bundle of words is restored from its int8 one if there is no other.
+/// The float network of a bundle's folder. That of a bundle of words is restored from its lightest one if there is none.
 ///
 /// # Errors
 /// [`BundleError`] when the folder is no bundle or has no such network.
@@ -101,8 +101,7 @@ fn floats_of_words(bundle: &TextBundle) -> Result<ModelProto, BundleError> {
     if let Some(name) = models.get(&Precision::F32) {
         return Ok(read(&bundle.path(name))?);
     }
-    let name = models.get(&Precision::Int8);
-    let file = bundle.path(name.ok_or_else(|| BundleError::NoFloats(bundle.path(MANIFEST)))?);
+    let (_, file) = bundle.lightest();
     let mut model = read(&file)?;
     restore(&mut model).map_err(|problem| BundleError::Restore { file, problem })?;
     Ok(model)

@@ -1,21 +1,19 @@
 //! Mixed precision: which layer gets int4, int8, half floats or floats.
 //!
-//! How much a layer suffers is measured on recordings: the network with that layer alone quantised against the floats, by the
-//! mean Kullback-Leibler divergence of its posteriors, nats a frame. From all layers in int4, layers are raised one after
+//! How much a layer suffers is measured on recordings or sentences: the network with that layer alone quantised against the floats,
+//! by the mean Kullback-Leibler divergence of its posteriors, nats a frame, or an intent or tag of sentences. From all layers in int4, layers are raised one after
 //! the other, first those whose divergence falls most for a byte, until the budget is kept: first by the sum of the
 //! layers' own figures, then by measuring the whole. The same recordings give the same plan.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-use tract_onnx::pb::ModelProto;
-use vocar_inference::Bundle;
-
 use crate::products::{Layer, RewriteError, layers};
 use crate::quantise::{Bits, quantise_each};
-use crate::rest::{Convolutions, shrink_the_rest};
+use crate::rest::{Convolutions, Names, shrink_the_rest};
 use crate::trial::{Trial, TrialError};
+use serde::{Deserialize, Serialize};
+use tract_onnx::pb::ModelProto;
 
 /// Precision of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,13 +56,16 @@ impl Width {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Divergence that was allowed, nats a frame.
+    /// Divergence that was allowed, nats a frame; of sentences, an intent or tag.
     pub budget: f64,
     /// Divergence that was measured.
     pub measured: f64,
     /// Whether what is left in floats is stored as half floats.
     #[serde(default)]
     pub halve_the_rest: bool,
+    /// What becomes of the names then.
+    #[serde(default)]
+    pub names: Names,
     /// Precision of each layer by its name. A layer that is not listed stays as it is.
     pub layers: BTreeMap<String, Width>,
 }
@@ -90,7 +91,7 @@ pub enum PlanError {
     },
     /// No plan keeps the budget.
     #[error(
-        "the budget of {budget} nats a frame cannot be kept: {best:.5}, with the plan that was written, is the best; allow more, or calibrate on more speech"
+        "the budget of {budget} nats cannot be kept: {best:.5}, with the plan that was written, is the best; allow more, or try it on more recordings or sentences"
     )]
     Budget {
         /// What was allowed.
@@ -157,7 +158,7 @@ impl Plan {
             self.layers.get(layer).and_then(|width| width.bits())
         })?;
         if self.halve_the_rest {
-            shrink_the_rest(model, Convolutions::Halves, &report.changed);
+            shrink_the_rest(model, Convolutions::Halves, self.names, &report.changed);
         }
         Ok(())
     }
@@ -184,21 +185,15 @@ impl Candidate {
     }
 }
 
-/// Finds a plan for a bundle's float network whose divergence on the recordings (16 kHz mono) is at most `budget` nats a
-/// frame, or the nearest there is; tells `progress` what it does. What no layer holds is stored as half floats.
+/// Finds a plan for a trial's float network whose divergence is at most `budget` nats a frame (of sentences, an intent or tag), or
+/// the nearest there is; tells `progress` what it does. What no layer holds is stored as half floats.
 ///
 /// # Errors
-/// [`PlanError`] when the bundle has no float network or a recording cannot be heard.
-pub fn find(
-    bundle: Bundle,
-    recordings: Vec<Vec<f32>>,
-    budget: f64,
-    progress: &mut dyn FnMut(&str),
-) -> Result<Plan, PlanError> {
-    let trial = Trial::new(bundle, recordings)?;
+/// [`PlanError`] when a network cannot be quantised or run.
+pub fn find(trial: &Trial, budget: f64, progress: &mut dyn FnMut(&str)) -> Result<Plan, PlanError> {
     let mut candidates = Vec::new();
     for layer in layers(trial.floats()) {
-        let alone = |width: Width| alone(&trial, &layer, width);
+        let alone = |width: Width| alone(trial, &layer, width);
         let eight = alone(Width::Int8)?;
         let (width, four) = if layer.fits_int4() {
             (Width::Int4, alone(Width::Int4)?)
@@ -206,7 +201,7 @@ pub fn find(
             (Width::Int8, eight)
         };
         progress(&format!(
-            "{}: int4 {four:.5}, int8 {eight:.5} nats a frame",
+            "{}: int4 {four:.5}, int8 {eight:.5} nats",
             layer.name
         ));
         candidates.push(Candidate {
@@ -222,16 +217,14 @@ pub fn find(
             budget,
             measured: 0.0,
             halve_the_rest: true,
+            names: Names::of(trial.kind()),
             layers: candidates
                 .iter()
                 .map(|one| (one.layer.name.clone(), one.width))
                 .collect(),
         };
-        plan.measured = divergence(&trial, &plan)?;
-        progress(&format!(
-            "{:.5} nats a frame, {budget} allowed",
-            plan.measured
-        ));
+        plan.measured = divergence(trial, &plan)?;
+        progress(&format!("{:.5} nats, {budget} allowed", plan.measured));
         if plan.measured <= budget || !raise(&mut candidates) {
             return Ok(plan);
         }
@@ -251,6 +244,7 @@ fn alone(trial: &Trial, layer: &Layer, width: Width) -> Result<f64, PlanError> {
         budget: 0.0,
         measured: 0.0,
         halve_the_rest: false,
+        names: Names::Kept,
         layers: BTreeMap::from([(layer.name.clone(), width)]),
     };
     divergence(trial, &plan)
@@ -306,6 +300,7 @@ mod tests {
             budget: 0.01,
             measured: 0.01,
             halve_the_rest: true,
+            names: Names::Short,
             layers: BTreeMap::new(),
         };
         assert!(plan.within_budget().is_ok());
@@ -327,6 +322,7 @@ mod tests {
             budget: 0.5,
             measured: 0.25,
             halve_the_rest: true,
+            names: Names::Kept,
             layers,
         };
         let folder = tempfile::tempdir().unwrap();

@@ -1,51 +1,58 @@
-//! A network in int8 becomes one in floats again: where nothing else was kept, to make other precisions from.
+//! A network in int8, int4 and half floats becomes one in floats again: where nothing else was kept, to make other precisions from.
 
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+use tract_onnx::prelude::f16;
+use vocar_inference::gemm::GROUP;
 
 use crate::products::{floats, operator, raw_bytes, values_of};
 
 /// Why a network cannot be restored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
-    /// There is nothing in int8.
+    /// There is nothing in int8 or int4.
     #[error(
-        "the network has no MatMulInteger; it is none that `vocar-compress quantise --bits 8` wrote"
+        "the network has no MatMulInteger and no MatMulNBits; it is none that `vocar-compress quantise` wrote"
     )]
     Nothing,
     /// A layer is written in another way.
     #[error(
-        "`{0}` is no layer as `vocar-compress quantise --bits 8` writes it: symmetric int8 with float scales for its outputs, without --halve-the-rest"
+        "`{0}` is no layer as `vocar-compress quantise` writes it: symmetric int8 with scales for its outputs, or int4 with scales for each 32 inputs"
     )]
     Layer(String),
 }
 
-/// Writes every layer of DynamicQuantizeLinear, MatMulInteger, Cast and Mul as a MatMul by floats. Returns how many there were.
+/// Writes every layer of DynamicQuantizeLinear, MatMulInteger, Cast and Mul, and every MatMulNBits, as a MatMul by floats, and
+/// constants in half floats as floats. Returns how many layers there were.
 ///
 /// # Errors
 /// [`RestoreError`]; the network is then unchanged.
 pub fn restore(model: &mut ModelProto) -> Result<usize, RestoreError> {
-    let graph = model.graph.get_or_insert_default();
+    let mut graph = model.graph.clone().unwrap_or_default();
+    widen(&mut graph);
     let products: Vec<Product> = {
-        let net = Net::of(graph);
+        let net = Net::of(&graph);
         let layers = graph.node.iter().enumerate();
-        let layers = layers.filter(|(_, node)| node.op_type == "MatMulInteger");
         let read = |(number, node): (usize, &NodeProto)| {
-            let wrong = || RestoreError::Layer(node.output.join(", "));
-            net.product(number, node).ok_or_else(wrong)
+            let product = match &*node.op_type {
+                "MatMulInteger" => net.product(number, node),
+                "MatMulNBits" => net.blocked(number, node),
+                _ => return None,
+            };
+            Some(product.ok_or_else(|| RestoreError::Layer(node.output.join(", "))))
         };
-        layers.map(read).collect::<Result<_, _>>()?
+        layers.filter_map(read).collect::<Result<_, _>>()?
     };
     if products.is_empty() {
         return Err(RestoreError::Nothing);
     }
     let count = products.len();
-    let gone: HashSet<usize> = products.iter().flat_map(|one| one.nodes).collect();
+    let gone: HashSet<usize> = products.iter().flat_map(|one| one.nodes.clone()).collect();
     let mut made: HashMap<usize, Product> = HashMap::new();
     for product in products {
-        made.insert(product.nodes[2], product);
+        made.extend(product.nodes.last().copied().map(|last| (last, product)));
     }
     let mut nodes = Vec::new();
     for (number, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
@@ -63,13 +70,35 @@ pub fn restore(model: &mut ModelProto) -> Result<usize, RestoreError> {
         }
     }
     graph.node = nodes;
-    drop_unused(graph);
+    drop_unused(&mut graph);
+    model.graph = Some(graph);
     Ok(count)
 }
 
-/// A layer in floats, and the nodes that it takes the place of: MatMulInteger, Cast, Mul.
+/// Makes floats of every constant in half floats that a Cast makes floats of.
+fn widen(graph: &mut GraphProto) {
+    let mut made = Vec::new();
+    for node in &graph.node {
+        let ("Cast", [stored], [floats_of]) = (&*node.op_type, &node.input[..], &node.output[..])
+        else {
+            continue;
+        };
+        let half = graph.initializer.iter().find(|one| one.name == *stored);
+        let half = half.filter(|one| one.data_type == DataType::Float16 as i32);
+        made.extend(half.map(|half| {
+            let (halves, _) = half.raw_data.as_chunks::<2>();
+            let values = halves.iter().map(|&two| f16::from_le_bytes(two).to_f32());
+            floats(floats_of, &half.dims, &values.collect::<Vec<_>>())
+        }));
+    }
+    let is_made = |output: &String| made.iter().any(|one| one.name == *output);
+    graph.node.retain(|node| !node.output.iter().any(is_made));
+    graph.initializer.extend(made);
+}
+
+/// A layer in floats, and the nodes that it takes the place of: MatMulInteger, Cast, Mul, or MatMulNBits alone.
 struct Product {
-    nodes: [usize; 3],
+    nodes: Vec<usize>,
     node: NodeProto,
     weight: TensorProto,
 }
@@ -128,11 +157,51 @@ impl<'a> Net<'a> {
         );
         product.name.clone_from(&scaled_node.name);
         Some(Product {
-            nodes: [number, cast, scaled],
+            nodes: vec![number, cast, scaled],
             node: product,
             weight,
         })
     }
+
+    fn blocked(&self, number: usize, node: &NodeProto) -> Option<Product> {
+        let [input, stored, scale] = &node.input[..] else {
+            return None;
+        };
+        let stored = self.constants.get(&**stored)?;
+        let weight = grouped(stored, self.constants.get(&**scale)?)?;
+        let mut product = operator("MatMul", &[input, &weight.name], &[node.output.first()?]);
+        product.name.clone_from(&node.name);
+        Some(Product {
+            nodes: vec![number],
+            node: product,
+            weight,
+        })
+    }
+}
+
+/// Bytes `[outputs, groups, 16]`, two integers in each, the first in its low half and all of them 8 too high, times a scale for each
+/// group.
+fn grouped(stored: &TensorProto, scale: &TensorProto) -> Option<TensorProto> {
+    let &[outputs, groups, 16] = &stored.dims[..] else {
+        return None;
+    };
+    let (bytes, scales) = (raw_bytes(stored), values_of(scale));
+    let as_wanted = stored.data_type == DataType::Uint8 as i32
+        && bytes.len() as i64 == outputs * groups * 16
+        && scales.len() as i64 == outputs * groups;
+    if !as_wanted {
+        return None;
+    }
+    let (outputs, inputs) = (outputs as usize, groups as usize * GROUP);
+    let mut values = vec![0.0; outputs * inputs];
+    for (at, byte) in bytes.iter().enumerate() {
+        let (output, input) = (2 * at / inputs, 2 * at % inputs);
+        for (input, integer) in [(input, byte & 15), (input + 1, byte >> 4)] {
+            values[input * outputs + output] = (f32::from(integer) - 8.0) * scales[2 * at / GROUP];
+        }
+    }
+    let name = stored.name.trim_end_matches(".int4");
+    Some(floats(name, &[inputs as i64, outputs as i64], &values))
 }
 
 /// int8 `[inputs, outputs]` times a scale for each output or for all.
@@ -171,6 +240,7 @@ fn drop_unused(graph: &mut GraphProto) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::halves::halve;
     use crate::products::layers;
     use crate::quantise::{Bits, quantise};
 
@@ -211,24 +281,60 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_network_has_its_layers_again_and_quantises_to_the_same_integers() {
+    fn a_restored_network_has_its_layers_again_and_int8_quantises_to_the_same_integers() {
+        for bits in [Bits::Eight, Bits::Four] {
+            let mut small = network();
+            quantise(&mut small, bits, &[]).unwrap();
+            let mut restored = small.clone();
+            assert_eq!(restore(&mut restored), Ok(2));
+            assert_eq!(layers(&restored), layers(&network()));
+            assert_eq!(restored.graph.as_ref().unwrap().node.len(), 3);
+            let step = if bits == Bits::Eight {
+                1.0 / 127.0
+            } else {
+                1.0 / 5.25
+            };
+            for name in ["v", "w"] {
+                let (found, wanted) = (values(&restored, name), values(&network(), name));
+                for (found, wanted) in found.iter().zip(&wanted) {
+                    assert!((found - wanted).abs() <= 0.51 * step, "{found} {wanted}");
+                }
+            }
+        }
         let mut small = network();
         quantise(&mut small, Bits::Eight, &[]).unwrap();
-        let mut restored = small.clone();
-        assert_eq!(restore(&mut restored), Ok(2));
-        assert_eq!(layers(&restored), layers(&network()));
-        assert_eq!(restored.graph.as_ref().unwrap().node.len(), 3);
-        let mut again = restored;
+        let mut again = small.clone();
+        restore(&mut again).unwrap();
         quantise(&mut again, Bits::Eight, &[]).unwrap();
-        let integers = |model: &ModelProto| -> Vec<Vec<u8>> {
-            let constants = model.graph.iter().flat_map(|graph| &graph.initializer);
-            let mut found: Vec<_> = constants
-                .filter(|one| one.name.ends_with(".int8"))
-                .collect();
-            found.sort_by_key(|one| &one.name);
-            found.iter().map(|one| one.raw_data.clone()).collect()
+        let constants = |model: &ModelProto| {
+            let graph = model.graph.clone().unwrap();
+            let mut found = graph.initializer;
+            found.sort_by(|one, other| one.name.cmp(&other.name));
+            found
         };
-        assert_eq!(integers(&again), integers(&small));
+        assert_eq!(constants(&again), constants(&small));
+    }
+
+    fn values(model: &ModelProto, name: &str) -> Vec<f32> {
+        let mut constants = model.graph.iter().flat_map(|graph| &graph.initializer);
+        constants
+            .find(|one| one.name == name)
+            .map(values_of)
+            .unwrap()
+    }
+
+    #[test]
+    fn half_floats_become_floats_again() {
+        let mut small = network();
+        quantise(&mut small, Bits::Eight, &[]).unwrap();
+        let stored = small.clone();
+        halve(small.graph.as_mut().unwrap(), |one| one.name == "v.scale");
+        assert_ne!(small, stored);
+        assert_eq!(restore(&mut small), Ok(2));
+        let graph = small.graph.unwrap();
+        assert!(graph.node.iter().all(|node| node.op_type != "Cast"));
+        let names: HashSet<&str> = graph.initializer.iter().map(|one| &*one.name).collect();
+        assert_eq!(names, HashSet::from(["v", "w"]));
     }
 
     #[test]

@@ -75,7 +75,7 @@ mod tests {
     fn open_dimensions_of_the_shipped_encoder_get_the_size_of_their_name() {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/../models/nlu-en/encoder-int8.onnx"
+            "/../models/nlu-en/encoder-mixed.onnx"
         );
         let mut model = read(path.as_ref()).unwrap();
         assert_eq!(fix(&mut model, &["height=9".parse().unwrap()]), 0);

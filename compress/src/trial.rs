@@ -6,7 +6,7 @@ use tract_onnx::pb::ModelProto;
 use vocar_inference::{AcousticModel, Bundle, CpuEngine, Engine, EngineError, Precision};
 use vocar_speech::dictation::{ScoresError, acoustic_scores};
 
-use crate::bundle::{BundleError, floats, floats_of};
+use crate::bundle::{BundleError, Kind, floats, floats_of};
 use crate::prune::{RecordError, Recorder, Records, record_texts};
 use crate::texts::{Scores, Texts, TextsError};
 
@@ -88,6 +88,14 @@ impl Trial {
             floats,
             reference,
         })
+    }
+
+    /// What kind of bundle it is.
+    pub fn kind(&self) -> Kind {
+        match self.ground {
+            Ground::Recordings { .. } => Kind::Speech,
+            Ground::Sentences(_) => Kind::Words,
+        }
     }
 
     /// The float network.

@@ -13,7 +13,8 @@ use vocar_compress::factorise::{Thinness, factorise};
 use vocar_compress::halves::halve_the_rest;
 use vocar_compress::plan::{Width, find};
 use vocar_compress::quantise::{Bits, quantise};
-use vocar_compress::rest::{Convolutions, shrink_the_rest};
+use vocar_compress::rest::{Convolutions, Names, shrink_the_rest};
+use vocar_compress::trial::Trial;
 use vocar_compress::tucker::tucker;
 use vocar_compress::{read, write};
 use vocar_inference::{Bundle, Network, Operators, Precision};
@@ -32,7 +33,7 @@ fn each_precision_is_as_small_and_as_close_as_it_should_be() {
         let report = quantise(&mut model, bits, &[]).unwrap();
         assert_eq!((report.changed.len(), report.kept.len()), (50, 0));
         let convolutions = Convolutions::beside(bits.into());
-        shrink_the_rest(&mut model, convolutions, &report.changed);
+        shrink_the_rest(&mut model, convolutions, Names::Short, &report.changed);
         let path = folder.path().join("small.onnx");
         write(&path, &model).unwrap();
         assert!(
@@ -57,7 +58,7 @@ fn stock_tract_runs_the_int8_file_too_and_agrees() {
     let path = folder.path().join("small.onnx");
     let mut model = read(&shipped()).unwrap();
     quantise(&mut model, Bits::Eight, &[]).unwrap();
-    shrink_the_rest(&mut model, Convolutions::Int8, &[]);
+    shrink_the_rest(&mut model, Convolutions::Int8, Names::Short, &[]);
     write(&path, &model).unwrap();
     let difference = mean_difference(
         &scores(&path, Operators::Fused),
@@ -73,7 +74,7 @@ fn repeats_and_short_names_change_no_bit() {
     quantise(&mut model, Bits::Eight, &[]).unwrap();
     let mut halved = model.clone();
     halve_the_rest(&mut halved);
-    shrink_the_rest(&mut model, Convolutions::Halves, &[]);
+    shrink_the_rest(&mut model, Convolutions::Halves, Names::Short, &[]);
     let bits = |name: &str, model: &ModelProto| -> Vec<u32> {
         let path = folder.path().join(name);
         write(&path, model).unwrap();
@@ -117,9 +118,9 @@ fn what_is_no_network_is_refused_by_name() {
 
 #[test]
 fn a_plan_keeps_its_budget_and_makes_a_network_between_int4_and_int8() {
-    let bundle = common::bundle;
+    let trial = |recordings| Trial::new(common::bundle(), recordings);
     let budget = 0.003;
-    let plan = find(bundle(), vec![speech()], budget, &mut |_| {}).unwrap();
+    let plan = find(&trial(vec![speech()]).unwrap(), budget, &mut |_| {}).unwrap();
     let count = |wanted: Width| {
         plan.layers
             .values()
@@ -160,10 +161,7 @@ fn a_plan_keeps_its_budget_and_makes_a_network_between_int4_and_int8() {
         refused.contains("block9.up") && refused.contains("block0.first.up"),
         "{refused}"
     );
-    assert!(
-        find(bundle(), vec![], budget, &mut |_| {}).is_err(),
-        "no recordings"
-    );
+    assert!(trial(vec![]).is_err(), "no recordings");
 }
 
 #[test]

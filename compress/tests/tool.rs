@@ -311,7 +311,7 @@ fn the_report_of_a_bundle_of_words_reads_its_sentences_with_each_network() {
 fn the_shipped_encoder_is_restored_and_timed_at_a_length() {
     let folder = TempDir::new().unwrap();
     let restored = folder.path().join("f32.onnx");
-    let shipped = repository("models/nlu-en/encoder-int8.onnx");
+    let shipped = repository("models/nlu-en/encoder-mixed.onnx");
     let said = done(&["restore", text(&shipped), text(&restored)]);
     assert!(said.contains("17 layers"), "{said}");
     let bench = [
@@ -325,7 +325,8 @@ fn the_shipped_encoder_is_restored_and_timed_at_a_length() {
     assert!(!refused(&bench).is_empty());
     let printed = done(&[&bench[..], &["--size", "length=9"]].concat());
     assert!(
-        printed.contains("| f32.onnx | ours |") && printed.contains("| encoder-int8.onnx | ours |"),
+        printed.contains("| f32.onnx | ours |")
+            && printed.contains("| encoder-mixed.onnx | ours |"),
         "{printed}"
     );
 }

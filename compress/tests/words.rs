@@ -10,8 +10,10 @@ use tempfile::TempDir;
 use tract_onnx::pb::ModelProto;
 use vocar_compress::bundle::{self, derive};
 use vocar_compress::calibrate::{Choice, calibrate};
+use vocar_compress::plan::{Plan, Width};
 use vocar_compress::prune::Heard;
 use vocar_compress::quantise::{Activations, Form, Granularity, Method, quantise};
+use vocar_compress::rest::Names;
 use vocar_compress::sentences::Sentence;
 use vocar_compress::texts::Texts;
 use vocar_compress::trial::Trial;
@@ -257,6 +259,55 @@ fn the_report_takes_static_scales_and_bundles_of_their_own() {
     }
     assert!(named("folder", "bytes") < 0.6 * named("f32", "bytes"));
     assert!(named("folder", "beside_bytes") > 10.0 * words as f64);
+}
+
+#[test]
+fn a_plan_for_words_keeps_its_budget_and_the_names_of_layers() {
+    let folder = TempDir::new().unwrap();
+    let (table, planned) = (table(&folder), folder.path().join("plan.toml"));
+    let found = |budget: &str| {
+        let done = tool(&[
+            "plan",
+            text(&shipped()),
+            text(&table),
+            text(&planned),
+            "--budget",
+            budget,
+        ]);
+        let refused = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{refused}");
+        Plan::load(&planned).unwrap()
+    };
+    let (coarse, fine) = (found("1"), found("0.00001"));
+    let of = |plan: &Plan, width| plan.layers.values().filter(|one| **one == width).count();
+    assert_eq!((of(&coarse, Width::Int4), coarse.names), (17, Names::Kept));
+    assert!(
+        of(&fine, Width::Int4) < 17 && fine.measured <= 0.00001,
+        "{fine:?}"
+    );
+    let out = folder.path().join("smaller");
+    let done = tool(&[
+        "quantise",
+        text(&shipped()),
+        text(&out),
+        "--plan",
+        text(&planned),
+        "--alone",
+    ]);
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let (precision, file) = TextBundle::open(&out).unwrap().lightest();
+    assert_eq!(precision, Precision::Mixed);
+    let network = WordNetwork::load(&file, 33).unwrap();
+    let layers: Vec<&str> = network.layers().map(|(name, ..)| name).collect();
+    assert!(
+        layers.len() == 17 && layers.contains(&"block0.qkv"),
+        "{layers:?}"
+    );
+    assert!(Encoder::load(&out).is_ok());
 }
 
 #[test]

@@ -101,7 +101,7 @@ mod tests {
     fn the_networks_of_the_repository_are_whole() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for file in [
-            "models/nlu-en/encoder-int8.onnx",
+            "models/nlu-en/encoder-mixed.onnx",
             "nlu/testdata/encoder/encoder-f32.onnx",
         ] {
             check_whole(&root.join(file)).unwrap();

@@ -141,10 +141,10 @@ impl WordNetwork {
     }
 
     /// A network with an overlay in its weights: as fast as without, for the memory of the layers that it changes. What it
-    /// leaves as it was is shared.
+    /// leaves as it was is shared. Layers of int4 become int8.
     ///
     /// # Errors
-    /// [`OverlayError::Foreign`] when the overlay was made for another network, [`OverlayError::Int4`] when a layer is in int4.
+    /// [`OverlayError::Foreign`] when the overlay was made for another network.
     pub fn merged(&self, overlay: &Overlay) -> Result<WordNetwork, OverlayError> {
         Ok(WordNetwork {
             program: Arc::new(self.program.merged(overlay)?),

@@ -65,7 +65,7 @@ fn steps_of_the_shipped_networks_allocate_once() {
 
 #[test]
 fn sentences_allocate_once_with_and_without_overlay() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/nlu-en/encoder-int8.onnx");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/nlu-en/encoder-mixed.onnx");
     let network = WordNetwork::load(&file, 33).expect("a sound network");
     let layers = network.layers().filter(|(name, ..)| name.contains("block"));
     let layers: BTreeMap<String, LowRank> = layers

@@ -48,9 +48,11 @@ CONFORMER = (
     *(f"{half}.{layer}" for half in ("first", "second") for layer in ("up", "down")),
     *("attention.qkv", "attention.out", "convolution.gate", "convolution.out"),
 )
-LAYERS = {"words": (4, ("qkv", "out", "up", "down"), ("project",))}
-LAYERS |= {name: (shape["layers"], CONFORMER, ("subsampling.project", "out")) for name, shape in SHAPES.items()}
-"""Blocks, layers of a block and layers beside them."""
+SHIPPED_PLANS = {"speech": "speech-en.toml", "words": "nlu-en.toml"}
+"""Files in compress/plans by network."""
+
+LAYERS = {name: (shape["layers"], CONFORMER, ("subsampling.project", "out")) for name, shape in SHAPES.items()}
+"""Blocks, layers of a block and layers beside them, of networks without such a plan."""
 
 
 def find_runtime():
@@ -72,7 +74,7 @@ def floats(name, folder, python):
     if name == "speech":
         return ROOT / "models/speech-en-f32/am-f32.onnx"
     if name == "words":
-        run(TOOL, "restore", ROOT / "models/nlu-en/encoder-int8.onnx", path)
+        run(TOOL, "restore", ROOT / "models/nlu-en/encoder-mixed.onnx", path)
     else:
         shape = (part for name, value in SHAPES[name].items() for part in (f"--{name}", str(value)))
         run(python, "-m", "training.synthetic", path, *shape)
@@ -80,9 +82,9 @@ def floats(name, folder, python):
 
 
 def plan(name, folder):
-    """The plan of the mixed network: the shipped one, or each second block in int4."""
-    if name == "speech":
-        return ROOT / "compress/plans/speech-en.toml"
+    """The plan of the mixed network: that of the shipped one, or each second block in int4."""
+    if name in SHIPPED_PLANS:
+        return ROOT / "compress/plans" / SHIPPED_PLANS[name]
     blocks, layers, beside = LAYERS[name]
     widths = {f"block{block}.{layer}": 4 + 4 * (block % 2) for block in range(blocks) for layer in layers}
     widths |= dict.fromkeys(beside, 8)

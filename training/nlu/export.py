@@ -1,7 +1,8 @@
-"""A checkpoint becomes a bundle: the network as ONNX, rows of words and n-grams in int8, a file of heads a domain.
+r"""A checkpoint becomes a bundle: the network as ONNX, rows of words and n-grams in int8, a file of heads a domain.
 
     python -m training.nlu.export --checkpoint data/nlu/run/best.pt --bundle models/nlu-en
-    cargo run --release -p vocar-compress -- quantise models/nlu-en/encoder-f32.onnx models/nlu-en/encoder-int8.onnx
+    cargo run --release -p vocar-compress -- quantise --plan compress/plans/nlu-en.toml \
+        models/nlu-en/encoder-f32.onnx models/nlu-en/encoder-mixed.onnx
     python -m training.nlu.export --seal models/nlu-en      # writes manifest.toml with the hashes of what lies there
 
 The network takes `rows` [1, length, row], rows of words with their places, the sentence's own row first, and `mask`
@@ -113,7 +114,7 @@ def write(folder: Path, model: Understanding, state: dict) -> None:
 
 def manifest(folder: Path, version: str) -> str:
     """The text of `manifest.toml`; hashes are taken from the files as they lie there."""
-    networks = {"int8": "encoder-int8.onnx", "f32": "encoder-f32.onnx"}
+    networks = {kind: f"encoder-{kind}.onnx" for kind in ("mixed", "int8", "f32")}
     models = "\n".join(f'{kind} = "{file}"' for kind, file in networks.items() if (folder / file).exists())
     heads = "\n".join(f'{d} = "head-{d}.safetensors"' for d in DOMAINS if (folder / f"head-{d}.safetensors").exists())
     free = '\n[free_speech]\nwords = "commands.ngram"\n' if (folder / "commands.ngram").exists() else ""

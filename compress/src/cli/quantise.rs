@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use prost::Message;
+use vocar_compress::bundle::Kind;
 use vocar_compress::calibrate::{Choice, Ranges};
 use vocar_compress::check::Checked;
 use vocar_compress::plan::Plan;
 use vocar_compress::quantise::{Activations, Bits, Form, Granularity, Method, quantise};
-use vocar_compress::rest::{Convolutions, shrink_the_rest};
+use vocar_compress::rest::{Convolutions, Names, shrink_the_rest};
 use vocar_inference::Precision;
 
 use super::{Outcome, Written, floats, put, tell};
@@ -42,7 +43,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "asymmetric", requires = "fixed")]
     activations: Lie,
     /// Store what is left in floats as half floats, weights of convolutions in int8 beside int8 layers, repeated
-    /// constants once, and give tensors short names.
+    /// constants once, and give tensors short names but for those of a bundle of words, whose layers adapters know by name.
     #[arg(long, conflicts_with = "plan")]
     halve_the_rest: bool,
     /// Leave layers whose name contains this as they are; may be given more than once.
@@ -156,7 +157,9 @@ impl Arguments {
         let report = quantise(&mut model, form, &self.keep)
             .map_err(|e| format!("{}: {e}", self.input.display()))?;
         if self.halve_the_rest {
-            shrink_the_rest(&mut model, Convolutions::beside(form), &report.changed);
+            let convolutions = Convolutions::beside(form);
+            let names = Names::of(Kind::of(&self.input));
+            shrink_the_rest(&mut model, convolutions, names, &report.changed);
         }
         tell(&report);
         let checked = put(&self.written(precision), &model, before)?;

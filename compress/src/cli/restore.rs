@@ -1,4 +1,4 @@
-//! `restore`: int8 back to floats.
+//! `restore`: int8 and int4 back to floats.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use vocar_compress::{read, write};
 
 use super::Outcome;
 
-/// Write a network whose layers are in int8 in floats again, to make other precisions from. What rounding took away stays away.
+/// Write a network whose layers are in int8 or int4 in floats again, to make other precisions from. What rounding took away stays away.
 #[derive(Args)]
 pub struct Arguments {
-    /// A network of `quantise --bits 8`.
+    /// A network of `quantise`.
     input: PathBuf,
     /// The file to write.
     output: PathBuf,
@@ -22,7 +22,7 @@ impl Arguments {
     /// Restores and writes.
     ///
     /// # Errors
-    /// When the network cannot be read, is none of int8 or cannot be written.
+    /// When the network cannot be read, is none of int8 or int4 or cannot be written.
     pub fn run(&self) -> Outcome {
         let mut model = read(&self.input)?;
         let count = restore(&mut model).map_err(|e| format!("{}: {e}", self.input.display()))?;

@@ -24,7 +24,7 @@ use crate::file::{FileError, read};
 use crate::plan::{Plan, PlanError};
 use crate::products::RewriteError;
 use crate::quantise::{Activations, Bits, Form, Granularity, Method, quantise};
-use crate::rest::{Convolutions, shrink_the_rest};
+use crate::rest::{Convolutions, Names, shrink_the_rest};
 use crate::trial::{Distance, Trial, TrialError};
 
 /// Shares of the squared singular values that low-rank factors keep.
@@ -123,7 +123,7 @@ pub fn rows(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<Row>, ReportError> {
     let mut rows = Vec::new();
-    let mut networks = networks(trial.floats(), wanted)?;
+    let mut networks = networks(trial.floats(), Names::Short, wanted)?;
     for (name, path) in &wanted.networks {
         networks.push((name.clone(), read(path)?));
     }
@@ -185,11 +185,13 @@ fn step_ms(bundle: &Bundle) -> f64 {
 /// Networks made of the floats, with their names.
 fn networks(
     floats: &ModelProto,
+    names: Names,
     wanted: &Wanted,
 ) -> Result<Vec<(String, ModelProto)>, ReportError> {
     let quantised = |mut model: ModelProto, form: Form| {
         let report = quantise(&mut model, form, &[])?;
-        shrink_the_rest(&mut model, Convolutions::beside(form), &report.changed);
+        let convolutions = Convolutions::beside(form);
+        shrink_the_rest(&mut model, convolutions, names, &report.changed);
         Ok::<_, RewriteError>(model)
     };
     let simply = |model: &ModelProto, bits: Bits| quantised(model.clone(), bits.into());

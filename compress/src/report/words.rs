@@ -13,6 +13,7 @@ use super::{ReportError, Wanted, networks, size};
 use crate::bench::{self, Engine};
 use crate::bundle::{self, floats};
 use crate::file::{read as read_file, write};
+use crate::rest::Names;
 use crate::sentences::Sentence;
 use crate::sizes::{Size, fix};
 
@@ -95,7 +96,7 @@ pub fn word_rows(
 ) -> Result<Vec<WordRow>, ReportError> {
     let mut rows: Vec<WordRow> = Vec::new();
     let mut reference: Option<Vec<Guess>> = None;
-    let own = networks(&floats(bundle)?, wanted)?.into_iter();
+    let own = networks(&floats(bundle)?, Names::Kept, wanted)?.into_iter();
     let mut networks: Vec<Made> = own
         .map(|(name, model)| Made {
             name,

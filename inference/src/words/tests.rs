@@ -6,7 +6,7 @@ fn folder(name: &str) -> std::path::PathBuf {
 }
 
 fn shipped() -> std::path::PathBuf {
-    folder("models/nlu-en/encoder-int8.onnx")
+    folder("models/nlu-en/encoder-mixed.onnx")
 }
 
 /// A small network in floats.
@@ -59,7 +59,7 @@ fn with_attention_in_tract(length: usize) -> Network {
         .collect();
     assert_eq!(more.len(), 4);
     graph.output.extend(more);
-    let network = Network::new(proto, "encoder-int8.onnx", Operators::Fused).expect("a network");
+    let network = Network::new(proto, "encoder-mixed.onnx", Operators::Fused).expect("a network");
     assert!(!network.is_program());
     network
 }
@@ -126,11 +126,13 @@ fn an_overlay_does_what_it_does_merged_into_the_weights() {
 }
 
 #[test]
-fn an_overlay_in_int8_is_near_to_itself_merged() {
+fn an_overlay_in_mixed_precision_is_near_to_itself_merged() {
     let network = WordNetwork::load(&shipped(), 33).expect("a sound network");
     let rows = wave(7 * network.row(), 0.2);
     let overlay = overlay(&network, &["qkv", "out", "up", "down"], 0.31);
-    let merged = network.merged(&overlay).expect("int8 can be merged");
+    let merged = network
+        .merged(&overlay)
+        .expect("int8 and int4 can be merged");
     let plain = run(&network, &rows, None);
     let (apart, within) = (
         run(&network, &rows, Some(&overlay)),

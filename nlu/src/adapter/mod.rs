@@ -113,7 +113,7 @@ impl Adapter {
     /// The same adapter in layers of its own: as quick to read with as the base, for the memory of the layers it adds to.
     ///
     /// # Errors
-    /// [`AdapterError::CannotMerge`] when the base's layers are in int4 or it was loaded for another encoder.
+    /// [`AdapterError::CannotMerge`] when it was loaded for another encoder.
     pub fn merged(self, encoder: &Encoder) -> Result<Adapter, AdapterError> {
         let Form::Apart(overlay) = &self.form else {
             return Ok(self);
