@@ -127,7 +127,7 @@ def read_plan(source: str, network: nn.Module) -> Plan:
     """
     there = [product_name(name) for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if source in ("int8", "int4"):
-        return Plan(dict.fromkeys(there, source), halve_the_rest=True, int8_convolutions=source == "int8")
+        return Plan(dict.fromkeys(there, source), halve_the_rest=True, int8_convolutions=True)
     try:
         found = tomllib.loads(Path(source).read_text(encoding="utf-8"))
         layers = found["layers"]

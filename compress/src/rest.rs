@@ -20,12 +20,11 @@ pub enum Convolutions {
 }
 
 impl Convolutions {
-    /// How they are stored beside layers of this form: in int8 beside int8, else in half floats. Beside int4, whose layers have
-    /// used up what a network bears, they would save one per cent.
+    /// How they are stored beside layers of this form: in int8 beside integers, else in half floats.
     pub fn beside(form: Form) -> Convolutions {
         match form {
-            Form::Int8 { .. } => Convolutions::Int8,
-            Form::Half | Form::Int4 { .. } => Convolutions::Halves,
+            Form::Int8 { .. } | Form::Int4 { .. } => Convolutions::Int8,
+            Form::Half => Convolutions::Halves,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 use tract_onnx::prelude::f16;
-use vocar_inference::gemm::GROUP;
+use vocar_inference::gemm::{GROUP, Int4Weights};
 
 use crate::products::{floats, operator, raw_bytes, values_of};
 
@@ -179,8 +179,7 @@ impl<'a> Net<'a> {
     }
 }
 
-/// Bytes `[outputs, groups, 16]`, two integers in each, the first in its low half and all of them 8 too high, times a scale for each
-/// group.
+/// Bytes `[outputs, groups, 16]`, two integers in each, times a scale for each group.
 fn grouped(stored: &TensorProto, scale: &TensorProto) -> Option<TensorProto> {
     let &[outputs, groups, 16] = &stored.dims[..] else {
         return None;
@@ -189,19 +188,12 @@ fn grouped(stored: &TensorProto, scale: &TensorProto) -> Option<TensorProto> {
     let as_wanted = stored.data_type == DataType::Uint8 as i32
         && bytes.len() as i64 == outputs * groups * 16
         && scales.len() as i64 == outputs * groups;
-    if !as_wanted {
-        return None;
-    }
-    let (outputs, inputs) = (outputs as usize, groups as usize * GROUP);
-    let mut values = vec![0.0; outputs * inputs];
-    for (at, byte) in bytes.iter().enumerate() {
-        let (output, input) = (2 * at / inputs, 2 * at % inputs);
-        for (input, integer) in [(input, byte & 15), (input + 1, byte >> 4)] {
-            values[input * outputs + output] = (f32::from(integer) - 8.0) * scales[2 * at / GROUP];
-        }
-    }
-    let name = stored.name.trim_end_matches(".int4");
-    Some(floats(name, &[inputs as i64, outputs as i64], &values))
+    let inputs = groups * GROUP as i64;
+    as_wanted.then(|| {
+        let weights = Int4Weights::from_bytes(&bytes, inputs as usize, outputs as usize, &scales);
+        let name = stored.name.trim_end_matches(".int4");
+        floats(name, &[inputs, outputs], &weights.to_floats())
+    })
 }
 
 /// int8 `[inputs, outputs]` times a scale for each output or for all.

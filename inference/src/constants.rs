@@ -8,7 +8,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use crate::engine::EngineError;
 use crate::fused::restore;
-use crate::gemm::GROUP;
+use crate::gemm::{GROUP, Int4Weights};
 use crate::network::parse;
 
 /// A tensor that stands in a file.
@@ -75,8 +75,7 @@ fn from_int8(mut integers: Constant, scale: &Constant) -> Result<Constant, Strin
     Ok(integers)
 }
 
-/// Bytes `[outputs, groups, 16]`, two integers in each, the first in its low half and all of them 8 too high, times a scale for each
-/// group: weights `[inputs, outputs]`.
+/// Bytes `[outputs, groups, 16]`, two integers in each, times a scale for each group: weights `[inputs, outputs]`.
 fn from_int4(bytes: Constant, scale: &Constant) -> Result<Constant, String> {
     let [outputs, groups, half] = bytes.shape[..] else {
         return Err(format!("is {:?}, not in groups", bytes.shape));
@@ -87,20 +86,11 @@ fn from_int4(bytes: Constant, scale: &Constant) -> Result<Constant, String> {
         ));
     }
     let inputs = groups * GROUP;
-    let mut values = vec![0.0; inputs * outputs];
-    for (number, byte) in bytes.values.iter().enumerate() {
-        let (output, pair) = (number / (inputs / 2), number % (inputs / 2));
-        let scale = scale.values[number / half];
-        for (input, integer) in [
-            (2 * pair, *byte as u8 & 15),
-            (2 * pair + 1, *byte as u8 >> 4),
-        ] {
-            values[input * outputs + output] = (f32::from(integer) - 8.0) * scale;
-        }
-    }
+    let bytes: Vec<u8> = bytes.values.iter().map(|byte| *byte as u8).collect();
+    let weights = Int4Weights::from_bytes(&bytes, inputs, outputs, &scale.values);
     Ok(Constant {
         shape: vec![inputs, outputs],
-        values,
+        values: weights.to_floats(),
     })
 }
 

@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Where the integers of activations with static scales lie.
     #[arg(long, value_enum, default_value = "asymmetric", requires = "fixed")]
     activations: Lie,
-    /// Store what is left in floats as half floats, weights of convolutions in int8 beside int8 layers, repeated
+    /// Store what is left in floats as half floats, weights of convolutions in int8 beside int8 and int4 layers, repeated
     /// constants once, and give tensors short names but for those of a bundle of words, whose layers adapters know by name.
     #[arg(long, conflicts_with = "plan")]
     halve_the_rest: bool,

@@ -65,6 +65,22 @@ impl Int4Weights {
         }
     }
 
+    /// The same from bytes as a MatMulNBits holds them, `[outputs][inputs / 2]`: two integers in each, the first in its low half and
+    /// all of them 8 too high.
+    ///
+    /// # Panics
+    /// When a length does not fit.
+    pub fn from_bytes(bytes: &[u8], inputs: usize, outputs: usize, scales: &[f32]) -> Int4Weights {
+        assert_eq!(2 * bytes.len(), inputs * outputs, "values of the weight");
+        let mut integers = vec![0; inputs * outputs];
+        for (number, byte) in bytes.iter().enumerate() {
+            let (output, input) = (2 * number / inputs, 2 * number % inputs);
+            integers[input * outputs + output] = (byte & 15) as i8 - ZERO;
+            integers[(input + 1) * outputs + output] = (byte >> 4) as i8 - ZERO;
+        }
+        Int4Weights::from_integers(&integers, inputs, outputs, scales)
+    }
+
     /// The weights in floats, row-major `[inputs][outputs]`.
     pub fn to_floats(&self) -> Vec<f32> {
         let mut floats = vec![0.0; self.inputs * self.outputs];

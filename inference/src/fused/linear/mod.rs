@@ -116,7 +116,7 @@ fn int8(node: &NodeProto, constants: &Constants, at: usize) -> Result<Weights, S
     )))
 }
 
-/// Weights `[channels, groups, 16]`, two in a byte, the first in its low half and all of them 8 too high.
+/// Weights `[channels, groups, 16]`, two in a byte.
 fn int4(node: &NodeProto, constants: &Constants, at: usize) -> Result<Weights, String> {
     let &[channels, groups, _] = &constants.shape(node, at)?[..] else {
         return Err("the weight is not in groups".into());
@@ -127,15 +127,8 @@ fn int4(node: &NodeProto, constants: &Constants, at: usize) -> Result<Weights, S
     if bytes.len() != channels * inputs / 2 || scales.len() != channels * groups {
         return Err("the weight is not in groups of 32".into());
     }
-    let mut integers = vec![0i8; inputs * channels];
-    for (channel, bytes) in bytes.chunks_exact(inputs / 2).enumerate() {
-        for (pair, byte) in bytes.iter().enumerate() {
-            integers[2 * pair * channels + channel] = (byte & 15) as i8 - 8;
-            integers[(2 * pair + 1) * channels + channel] = (byte >> 4) as i8 - 8;
-        }
-    }
-    Ok(Weights::Int4(Int4Weights::from_integers(
-        &integers, inputs, channels, &scales,
+    Ok(Weights::Int4(Int4Weights::from_bytes(
+        &bytes, inputs, channels, &scales,
     )))
 }
 
