@@ -1,19 +1,20 @@
 //! Mixed precision: which layer gets int4, int8, half floats or floats.
 //!
 //! How much a layer suffers is measured on recordings or sentences: the network with that layer alone quantised against the floats,
-//! by the mean Kullback-Leibler divergence of its posteriors, nats a frame, or an intent or tag of sentences. From all layers in int4, layers are raised one after
-//! the other, first those whose divergence falls most for a byte, until the budget is kept: first by the sum of the
-//! layers' own figures, then by measuring the whole. The same recordings give the same plan.
+//! by the mean Kullback-Leibler divergence of its posteriors, nats a frame, or an intent or tag of sentences. From all layers in
+//! int4, layers are raised one after the other, first those whose divergence falls most for a byte, until the budget is kept:
+//! first by the sum of the layers' own figures, then by measuring the whole. The same recordings give the same plan.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tract_onnx::pb::ModelProto;
 
 use crate::products::{Layer, RewriteError, layers};
 use crate::quantise::{Bits, quantise_each};
 use crate::rest::{Convolutions, Names, shrink_the_rest};
 use crate::trial::{Trial, TrialError};
-use serde::{Deserialize, Serialize};
-use tract_onnx::pb::ModelProto;
 
 /// Precision of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

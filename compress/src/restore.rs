@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
-use tract_onnx::prelude::f16;
 use vocar_inference::gemm::{GROUP, Int4Weights};
+use vocar_inference::restore_constants;
 
 use crate::products::{floats, operator, raw_bytes, values_of};
 
@@ -25,13 +25,13 @@ pub enum RestoreError {
 }
 
 /// Writes every layer of DynamicQuantizeLinear, MatMulInteger, Cast and Mul, and every MatMulNBits, as a MatMul by floats, and
-/// constants in half floats as floats. Returns how many layers there were.
+/// constants as [`restore_constants`] does. Returns how many layers there were.
 ///
 /// # Errors
 /// [`RestoreError`]; the network is then unchanged.
 pub fn restore(model: &mut ModelProto) -> Result<usize, RestoreError> {
     let mut graph = model.graph.clone().unwrap_or_default();
-    widen(&mut graph);
+    restore_constants(&mut graph);
     let products: Vec<Product> = {
         let net = Net::of(&graph);
         let layers = graph.node.iter().enumerate();
@@ -49,11 +49,9 @@ pub fn restore(model: &mut ModelProto) -> Result<usize, RestoreError> {
         return Err(RestoreError::Nothing);
     }
     let count = products.len();
-    let gone: HashSet<usize> = products.iter().flat_map(|one| one.nodes.clone()).collect();
-    let mut made: HashMap<usize, Product> = HashMap::new();
-    for product in products {
-        made.extend(product.nodes.last().copied().map(|last| (last, product)));
-    }
+    let gone: HashSet<usize> = products.iter().flat_map(|one| one.gone.clone()).collect();
+    let made = products.into_iter().map(|one| (one.at, one));
+    let mut made: HashMap<usize, Product> = made.collect();
     let mut nodes = Vec::new();
     for (number, node) in std::mem::take(&mut graph.node).into_iter().enumerate() {
         if let Some(product) = made.remove(&number) {
@@ -75,30 +73,12 @@ pub fn restore(model: &mut ModelProto) -> Result<usize, RestoreError> {
     Ok(count)
 }
 
-/// Makes floats of every constant in half floats that a Cast makes floats of.
-fn widen(graph: &mut GraphProto) {
-    let mut made = Vec::new();
-    for node in &graph.node {
-        let ("Cast", [stored], [floats_of]) = (&*node.op_type, &node.input[..], &node.output[..])
-        else {
-            continue;
-        };
-        let half = graph.initializer.iter().find(|one| one.name == *stored);
-        let half = half.filter(|one| one.data_type == DataType::Float16 as i32);
-        made.extend(half.map(|half| {
-            let (halves, _) = half.raw_data.as_chunks::<2>();
-            let values = halves.iter().map(|&two| f16::from_le_bytes(two).to_f32());
-            floats(floats_of, &half.dims, &values.collect::<Vec<_>>())
-        }));
-    }
-    let is_made = |output: &String| made.iter().any(|one| one.name == *output);
-    graph.node.retain(|node| !node.output.iter().any(is_made));
-    graph.initializer.extend(made);
-}
-
-/// A layer in floats, and the nodes that it takes the place of: MatMulInteger, Cast, Mul, or MatMulNBits alone.
+/// A layer in floats.
 struct Product {
-    nodes: Vec<usize>,
+    /// The node that it takes the place of: the Mul that ends a layer in int8, or a MatMulNBits.
+    at: usize,
+    /// Nodes that go with it: MatMulInteger and Cast.
+    gone: Vec<usize>,
     node: NodeProto,
     weight: TensorProto,
 }
@@ -157,7 +137,8 @@ impl<'a> Net<'a> {
         );
         product.name.clone_from(&scaled_node.name);
         Some(Product {
-            nodes: vec![number, cast, scaled],
+            at: scaled,
+            gone: vec![number, cast],
             node: product,
             weight,
         })
@@ -172,7 +153,8 @@ impl<'a> Net<'a> {
         let mut product = operator("MatMul", &[input, &weight.name], &[node.output.first()?]);
         product.name.clone_from(&node.name);
         Some(Product {
-            nodes: vec![number],
+            at: number,
+            gone: Vec::new(),
             node: product,
             weight,
         })

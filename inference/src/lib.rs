@@ -31,7 +31,7 @@ pub use bundle::{Bundle, BundleError, sha256_hex};
 pub use constants::{Constant, constants};
 pub use cpu::CpuEngine;
 pub use engine::{Engine, EngineError, Session, Signature, State};
-pub use fused::{LowRank, Overlay, OverlayError};
+pub use fused::{LowRank, Overlay, OverlayError, restore as restore_constants};
 pub use manifest::{
     Acoustic, Background, Confidence, FORMAT, Features, Lexicon, Manifest, Topology,
 };

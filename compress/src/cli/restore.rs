@@ -9,7 +9,8 @@ use vocar_compress::{read, write};
 
 use super::Outcome;
 
-/// Write a network whose layers are in int8 or int4 in floats again, to make other precisions from. What rounding took away stays away.
+/// Write a network whose layers are in int8 or int4 in floats again, to make other precisions from. What rounding took away
+/// stays away.
 #[derive(Args)]
 pub struct Arguments {
     /// A network of `quantise`.

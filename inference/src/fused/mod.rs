@@ -44,7 +44,7 @@ use operator::Operator;
 
 pub use overlay::{LowRank, Overlay, OverlayError};
 pub(crate) use program::{Program, Stream, Tensor};
-pub(crate) use stored::restore;
+pub use stored::restore;
 
 /// Makes an operator out of its node; the error is a sentence.
 type Builder = fn(&NodeProto, &Constants) -> Result<Box<dyn Operator>, String>;

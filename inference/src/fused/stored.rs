@@ -13,7 +13,7 @@ use super::graph::attribute;
 /// * int8 with a scale for each output channel and a DequantizeLinear, for a Conv with a group for each channel. That of a
 ///   product with a matrix or of another Conv is left: it is multiplied as it is.
 /// * Values that occur again and again with a Gather of them.
-pub(crate) fn restore(graph: &mut GraphProto) {
+pub fn restore(graph: &mut GraphProto) {
     widen_halves(graph);
     make_floats(graph, |user| {
         user.op_type == "Conv" && attribute(user, "group").is_some_and(|group| group != [1])

@@ -154,6 +154,15 @@ enum Weights {
 }
 
 impl Weights {
+    /// Row-major `[inputs][outputs]`.
+    fn to_floats(&self) -> Vec<f32> {
+        match self {
+            Weights::Float(weights) => weights.to_floats(),
+            Weights::Int8(weights) => weights.to_floats(),
+            Weights::Int4(weights) => weights.to_floats(),
+        }
+    }
+
     fn inputs(&self) -> usize {
         match self {
             Weights::Float(weights) => weights.inputs(),
@@ -203,21 +212,13 @@ impl Linear {
     /// what is added.
     pub fn merged(&self, low: &LowRank) -> Linear {
         let (inputs, outputs) = self.sizes();
+        let mut floats = self.weights.to_floats();
+        low.add_to_weight(&mut floats);
         let mut bias = self.bias.clone();
         let weights = match &self.weights {
-            Weights::Int4(weights) => {
-                let mut floats = weights.to_floats();
-                low.add_to_weight(&mut floats);
-                Weights::Int8(Int8Weights::quantise(&floats, inputs, outputs))
-            }
-            Weights::Float(weights) => {
-                let mut floats = weights.to_floats();
-                low.add_to_weight(&mut floats);
-                Weights::Float(FloatWeights::new(&floats, inputs, outputs))
-            }
+            Weights::Float(_) => Weights::Float(FloatWeights::new(&floats, inputs, outputs)),
+            Weights::Int4(_) => Weights::Int8(Int8Weights::quantise(&floats, inputs, outputs)),
             Weights::Int8(weights) => {
-                let mut floats = weights.to_floats();
-                low.add_to_weight(&mut floats);
                 let merged = Int8Weights::quantise(&floats, inputs, outputs);
                 // What the zero point of the input adds is another now.
                 let Scaling { scale, zero } = self.fixed.unwrap_or(NOTHING);
