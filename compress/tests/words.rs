@@ -4,6 +4,7 @@
 mod pruning;
 
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use pruning::{assert_better_than_by_size, pruned, tool, wishes};
 use tempfile::TempDir;
@@ -27,6 +28,14 @@ fn shipped() -> PathBuf {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// What the tool says where it must succeed.
+fn done(arguments: &[&str]) -> Output {
+    let done = tool(arguments);
+    let refused = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{refused}");
+    done
 }
 
 /// Sentences of several lengths, every other one of which is to judge.
@@ -102,7 +111,7 @@ fn shape<'a>(model: &'a ModelProto, name: &str) -> &'a [i64] {
 fn a_pruned_network_of_fewer_heads_units_and_layers_is_read_with() {
     let folder = TempDir::new().unwrap();
     let (table, out) = (table(&folder), folder.path().join("pruned"));
-    let done = tool(&[
+    let done = done(&[
         "prune",
         text(&shipped()),
         text(&out),
@@ -115,7 +124,6 @@ fn a_pruned_network_of_fewer_heads_units_and_layers_is_read_with() {
         String::from_utf8_lossy(&done.stdout),
         String::from_utf8_lossy(&done.stderr),
     );
-    assert!(done.status.success(), "{said}");
     assert!(printed.contains("same intent or tag") && printed.contains("| widths | "));
     let bundle = TextBundle::open(&out).unwrap();
     let (precision, file) = bundle.lightest();
@@ -209,12 +217,7 @@ fn the_report_takes_static_scales_and_bundles_of_their_own() {
     let folder = TempDir::new().unwrap();
     let table = table(&folder);
     let [ranges, json] = ["ranges.toml", "report.json"].map(|name| folder.path().join(name));
-    let done = tool(&["calibrate", text(&shipped()), text(&table), text(&ranges)]);
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+    done(&["calibrate", text(&shipped()), text(&table), text(&ranges)]);
     let (narrow, _) = pruned(floats(), &wishes(&["ffn=0.75"]), None);
     let (file, own) = (
         folder.path().join("narrow.onnx"),
@@ -223,7 +226,7 @@ fn the_report_takes_static_scales_and_bundles_of_their_own() {
     write(&file, &narrow).unwrap();
     derive(&shipped(), &own, Precision::F32, &narrow).unwrap();
     let words = std::fs::read(own.join("words.txt")).unwrap().len();
-    let done = tool(&[
+    done(&[
         "report",
         text(&shipped()),
         text(&table),
@@ -240,11 +243,6 @@ fn the_report_takes_static_scales_and_bundles_of_their_own() {
         "--json",
         text(&json),
     ]);
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
     let found: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     let named = |name: &str, key: &str| {
@@ -266,7 +264,7 @@ fn a_plan_for_words_keeps_its_budget_and_the_names_of_layers() {
     let folder = TempDir::new().unwrap();
     let (table, planned) = (table(&folder), folder.path().join("plan.toml"));
     let found = |budget: &str| {
-        let done = tool(&[
+        done(&[
             "plan",
             text(&shipped()),
             text(&table),
@@ -274,8 +272,6 @@ fn a_plan_for_words_keeps_its_budget_and_the_names_of_layers() {
             "--budget",
             budget,
         ]);
-        let refused = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(done.status.success(), "{refused}");
         Plan::load(&planned).unwrap()
     };
     let (coarse, fine) = (found("1"), found("0.00001"));
@@ -286,7 +282,7 @@ fn a_plan_for_words_keeps_its_budget_and_the_names_of_layers() {
         "{fine:?}"
     );
     let out = folder.path().join("smaller");
-    let done = tool(&[
+    done(&[
         "quantise",
         text(&shipped()),
         text(&out),
@@ -294,11 +290,6 @@ fn a_plan_for_words_keeps_its_budget_and_the_names_of_layers() {
         text(&planned),
         "--alone",
     ]);
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
     let (precision, file) = TextBundle::open(&out).unwrap().lightest();
     assert_eq!(precision, Precision::Mixed);
     let network = WordNetwork::load(&file, 33).unwrap();
